@@ -1,0 +1,225 @@
+"""The composition root: built top to bottom without I/O, opened in order, closed in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from litestar import Litestar, asgi
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from flowfuse.clock import Clock, Ids
+from flowfuse.config import Config
+from flowfuse.data.accounts import Accounts
+from flowfuse.data.database import Database
+from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.folder import DataFolder
+from flowfuse.data.workflows import WorkflowRepository
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.drafts import Drafts
+from flowfuse.engine.executor import NodeExecutor
+from flowfuse.engine.history import History
+from flowfuse.engine.operations import Editor
+from flowfuse.engine.queue import QueueManager
+from flowfuse.engine.state import StateManager
+from flowfuse.engine.validation import ValidationEngine
+from flowfuse.events import EventBus
+from flowfuse.integrations.addresses import AddressGuard, parse_allowance
+from flowfuse.integrations.client import APIClient
+from flowfuse.integrations.vault import CredentialVault
+from flowfuse.model import WORKSPACE
+from flowfuse.nodes import catalogue
+from flowfuse.pages import ROUTES
+from flowfuse.pages.answers import EXCEPTION_HANDLERS
+from flowfuse.pages.gate import Gate, with_headers
+from flowfuse.pages.guards import PUBLIC, check_routes
+from flowfuse.pages.hooks import Hooks, HookTable
+from flowfuse.pages.render import Templates
+from flowfuse.resources import asset_root
+from flowfuse.seal import Sealer
+from flowfuse.supervisor import Supervisor
+
+MAX_BODY = 10_000_000
+HEALTH_EVERY = 1.0
+
+
+class FlowFuse(Litestar):
+    """The application with its gate in front."""
+
+    gate: Gate
+    engine: Engine
+    hooks: Hooks
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        refused = self.gate.refusal(scope)
+        if refused is not None:
+            await self.gate.refuse(refused, scope, send)
+            return
+        if scope["path"].startswith("/hook/"):
+            # The framework's way to the same mount costs as much as a small run.
+            await self.hooks.published(scope, receive, send)
+            return
+        await super().__call__(scope, receive, with_headers(send))
+
+
+class Engine:
+    """Everything behind the pages, wired once. The command line runs workflows on it without a server."""
+
+    def __init__(self, config: Config, folder: DataFolder, *, clock: Clock | None = None) -> None:
+        self.config, self.folder = config, folder
+        self.clock = clock if clock is not None else Clock()
+        self.ids = Ids(self.clock)
+        self.bus = EventBus()
+        self.supervisor = Supervisor()
+        self.database = Database(folder.database, asset_root("migrations"))
+        self.executions = ExecutionRepository(self.database)
+        self.workflows = WorkflowRepository(self.database, self.clock, Editor)
+        self.accounts = Accounts(self.database, self.clock, self.ids)
+        self.vault = CredentialVault(self.database, self.clock)
+        guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
+        self.api = APIClient(guard, own_port=config.port)
+        self.catalogue = catalogue(self.api)
+        self.validation = ValidationEngine(self.catalogue)
+        self.queue = QueueManager(self.database)
+        self.state = StateManager(self.executions, self.workflows)
+        self.controller = ExecutionController(
+            clock=self.clock,
+            ids=self.ids,
+            random=random.random,
+            bus=self.bus,
+            executions=self.executions,
+            workflows=self.workflows,
+            queue=self.queue,
+            state=self.state,
+            executor=NodeExecutor(self.clock, self.vault),
+            catalogue=self.catalogue,
+            max_running=config.max_running,
+            max_pending=config.max_pending,
+        )
+        self.history = History(self.executions, self.workflows, self.state, self.controller)
+        self.drafts = Drafts(
+            self.workflows, self.validation, self.controller, self.catalogue, self.ids, self.bus
+        )
+
+    @asynccontextmanager
+    async def running(self, *, work: bool = True) -> AsyncIterator[Engine]:
+        """Open in order: database (migrates), vault, controller (recovers), loops; close in reverse.
+
+        Without `work`, nothing that waits in the database is begun: only what is started here runs.
+        """
+        async with AsyncExitStack() as stack:
+            await self.database.open()
+            stack.push_async_callback(self.database.close)
+            self.vault.unlock(Sealer(await self._master_key()))
+            stack.push_async_callback(self.api.close)
+            await self.controller.open()
+            stack.push_async_callback(self.controller.drain, self.config.grace)
+            if work:
+                self.supervisor.run("controller", self.controller.work)
+            self.supervisor.run("health", self._watch_health)
+            stack.push_async_callback(self.supervisor.stop)
+            yield self
+
+    async def _master_key(self) -> bytes:
+        sealed_before = False
+        if self.config.master_key is None and not (self.folder.path / "master.key").exists():
+            sealed_before = await self.vault.any_sealed()
+        return self.folder.master_key(self.config.master_key, sealed_before=sealed_before)
+
+    async def _watch_health(self) -> None:
+        """While commits fail, try one each second: the first that succeeds lets the dropped runs go on."""
+        while True:
+            await asyncio.sleep(HEALTH_EVERY)
+            if self.database.trouble is not None:
+                await self.controller.try_again()
+
+
+def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) -> FlowFuse:
+    """The whole application for one data folder; nothing is opened yet. `extra` are more routes."""
+    folder = folder if folder is not None else DataFolder(config.data)
+    engine = Engine(config, folder)
+    table = HookTable(engine.workflows, engine.controller, engine.bus)
+    hooks = Hooks(table, engine.controller, engine.history, engine.workflows, engine.drafts)
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        app.state.token = folder.token()
+        async with engine.running():
+            if config.demos:
+                await _first_workflow(engine)
+            yield
+
+    services = {
+        "workflows": engine.workflows,
+        "executions": engine.executions,
+        "controller": engine.controller,
+        "drafts": engine.drafts,
+        "history": engine.history,
+        "states": engine.state,
+        "catalogue": engine.catalogue,
+        "vault": engine.vault,
+        "accounts": engine.accounts,
+        "database": engine.database,
+        "bus": engine.bus,
+        "clock": engine.clock,
+    }
+    app = FlowFuse(
+        [
+            *ROUTES,
+            *extra,
+            asgi("/hook", is_mount=True, opt=PUBLIC, copy_scope=False)(hooks.published),
+            asgi("/hook-draft", is_mount=True, opt=PUBLIC, copy_scope=False)(hooks.draft),
+        ],
+        dependencies={name: _given(service) for name, service in services.items()},
+        lifespan=[lifespan],
+        exception_handlers=EXCEPTION_HANDLERS,
+        state=State({"accounts": engine.accounts, "templates": LazyTemplates(engine.clock)}),
+        openapi_config=None,
+        request_max_body_size=MAX_BODY,
+        logging_config=None,
+    )
+    app.gate = Gate(config.hosts, config.port)
+    app.engine, app.hooks = engine, hooks
+    check_routes(app)
+    return app
+
+
+def _given(service: Any) -> Provide:
+    """A singleton as a named dependency."""
+
+    def provide() -> Any:
+        return service
+
+    return Provide(provide, sync_to_thread=False, use_cache=True)
+
+
+class LazyTemplates:
+    """The page templates, loaded when the first page is asked for: a webhook needs none of them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._templates: Templates | None = None
+
+    def render(self, name: str, **context: Any) -> str:
+        """See `Templates.render`."""
+        if self._templates is None:
+            self._templates = Templates(self._clock.now_us)
+        return self._templates.render(name, **context)
+
+
+async def _first_workflow(engine: Engine) -> None:
+    """An empty data folder gets the demo workflow, so that there is something to run."""
+    if await engine.workflows.list(WORKSPACE) or await engine.executions.list(WORKSPACE, limit=1):
+        return
+    from flowfuse.demos import demo_workflows
+
+    for workflow in demo_workflows():
+        await engine.drafts.create(WORKSPACE, workflow)
+        await engine.drafts.publish(WORKSPACE, workflow.id or "", "The first version")

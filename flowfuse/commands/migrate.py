@@ -1,0 +1,40 @@
+"""`flowfuse migrate`: the database's schema, brought to this version."""
+
+from __future__ import annotations
+
+import argparse
+
+from flowfuse.commands.common import add_data, add_json, config_of, print_json
+from flowfuse.data.database import connect, migrate, migration_files
+from flowfuse.data.folder import DataFolder
+from flowfuse.resources import asset_root
+
+
+def add_migrate(parser: argparse.ArgumentParser) -> None:
+    """Options of `migrate`."""
+    add_data(parser)
+    add_json(parser)
+    parser.set_defaults(handler=migrate_folder)
+
+
+def migrate_folder(options: argparse.Namespace) -> int:
+    """Apply what is missing, one file a transaction."""
+    folder = DataFolder(config_of(options).data)
+    folder.make()
+    folder.hold()
+    try:
+        connection = connect(folder.database)
+        try:
+            applied = migrate(connection, asset_root("migrations"))
+        finally:
+            connection.close()
+    finally:
+        folder.release()
+    newest = migration_files(asset_root("migrations"))[-1][0]
+    if options.json:
+        print_json({"applied": applied, "schema": newest})
+        return 0
+    for name in applied:
+        print(f"applied {name}")
+    print(f"The database is at schema {newest}.")
+    return 0

@@ -1,0 +1,110 @@
+"""Config: how the process starts. Defaults < flowfuse.toml < environment < flags; read once, frozen."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flowfuse import faults
+from flowfuse.errors import ConfigInvalid
+
+DEFAULT_PORT = 8420
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where workflows may call, beyond public addresses and hosts written in the document."""
+
+    allow: list[str] = msgspec.field(default_factory=list)
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The settings of the process. Durations are seconds."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    hosts: list[str] = msgspec.field(default_factory=list)
+    """Names, beside the loopback ones, under which the server may be asked for (the Host header)."""
+    network: Network = msgspec.field(default_factory=Network)
+    max_running: int = 200
+    max_pending: int = 1_000_000
+    grace: float = 10.0
+    """How long running nodes may go on after SIGTERM."""
+    master_key: str | None = None
+    """The vault's key, 64 hex digits; without it, the 0600 file in the data folder."""
+    demos: bool = True
+    """Whether an empty data folder gets the demo workflow."""
+    log_level: str = "warning"
+
+    def __repr__(self) -> str:
+        return f"Config(data={self.data}, host={self.host}, port={self.port})"
+
+
+def default_data_folder() -> Path:
+    """The platform's place for an application's data."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("flowfuse", appauthor=False))
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
+    """The process's settings. Raises ConfigInvalid, which names the source and the field."""
+    environment = os.environ if environment is None else environment
+    _arm_crash_point(environment.get("FLOWFUSE_CRASH_POINT"))
+    data = flags.get("data") or environment.get("FLOWFUSE_DATA") or default_data_folder()
+    folder = Path(data).expanduser().absolute()
+    settings: dict[str, Any] = {**_from_file(folder / "flowfuse.toml"), **_from_environment(environment)}
+    settings.update({key: value for key, value in flags.items() if value is not None})
+    settings["data"] = str(folder)
+    try:
+        return msgspec.convert(settings, Config, strict=False, dec_hook=lambda kind, value: kind(value))
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at ")
+        raise ConfigInvalid(field=where.strip("`$.") or "settings", reason=reason) from None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(field=str(path), reason=str(error)) from None
+    except OSError as error:
+        raise ConfigInvalid(field=str(path), reason=error.strerror or "it cannot be read") from None
+
+
+_NAMES = {
+    "FLOWFUSE_HOST": "host",
+    "FLOWFUSE_PORT": "port",
+    "FLOWFUSE_MASTER_KEY": "master_key",
+    "FLOWFUSE_MAX_RUNNING": "max_running",
+    "FLOWFUSE_MAX_PENDING": "max_pending",
+    "FLOWFUSE_GRACE": "grace",
+    "FLOWFUSE_DEMOS": "demos",
+    "FLOWFUSE_LOG_LEVEL": "log_level",
+}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        field: environment[name] for name, field in _NAMES.items() if environment.get(name)
+    }
+    if environment.get("FLOWFUSE_HOSTS"):
+        found["hosts"] = environment["FLOWFUSE_HOSTS"].split(",")
+    if environment.get("FLOWFUSE_NETWORK_ALLOW"):
+        found["network"] = {"allow": environment["FLOWFUSE_NETWORK_ALLOW"].split(",")}
+    return found
+
+
+def _arm_crash_point(text: str | None) -> None:
+    """`NAME` or `NAME:N`: tests end the process at the N-th passing of a crash point."""
+    if text:
+        name, _, count = text.partition("@")
+        faults.arm(name, int(count or 1))

@@ -1,0 +1,1 @@
+"""Data Access: the database file and the classes that own its tables."""

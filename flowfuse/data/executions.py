@@ -1,0 +1,298 @@
+"""ExecutionRepository: executions, their segments, blobs and deliveries.
+
+What a run commits at once is one `ExecutionWrite`. A batch of them is a handful of statements, however
+many runs it holds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from flowfuse.clock import id_bytes, id_text
+from flowfuse.data.database import Database, Write, insert_many
+from flowfuse.errors import DatabaseUnavailable, Duplicate, NotFound
+from flowfuse.model import TERMINAL, Execution, NodeError, State
+
+DELIVERY_US = 72 * 3600 * 1_000_000
+PAGE = 50
+
+_INSERT = """INSERT INTO executions (id, workspace_id, workflow_id, number, content_id, state, waiting,
+ wake_at, trigger, mode, root, priority, owner, epoch, seq, claim_seq, deaths, created, started, finished,
+ ran_us, reason, error)"""
+_WIDTH = 23
+_NUMBER = 3
+_SEGMENT = "INSERT INTO segments (execution_id, first_seq, workspace_id, data)"
+_BLOB = "INSERT OR IGNORE INTO blobs (workspace_id, hash, size, data) VALUES (?, ?, ?, ?)"
+_DELIVERY = "INSERT INTO deliveries (workspace_id, trigger, delivery, execution_id, expires)"
+_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?, claim_seq = ?,
+ deaths = ?, started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
+
+_LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
+ started, finished, reason, error"""
+
+Insert = tuple[Any, ...]
+Parameters = list[str | int | bytes]
+
+
+class Token(Protocol):
+    """A run in memory. After a commit of it failed, none of its later ones may stand."""
+
+    broken: bool
+
+
+class ExecutionWrite(Write):
+    """What one run commits at once: its row or the change of it, a segment, blobs, a delivery id."""
+
+    __slots__ = (
+        "blobs", "callback", "delivery", "insert", "repository", "segment", "token", "update", "workspace",
+    )  # fmt: skip
+    bulk = True
+
+    def __init__(
+        self,
+        repository: ExecutionRepository,
+        workspace: str,
+        callback: Callable[[int | None, BaseException | None], None],
+        *,
+        token: Token,
+        insert: Insert | None = None,
+        segment: tuple[bytes, int, str, bytes] | None = None,
+        update: tuple[Any, ...] | None = None,
+        delivery: tuple[str, str, int] | None = None,
+        blobs: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self.repository, self.workspace, self.callback = repository, workspace, callback
+        self.token = token
+        self.insert, self.segment, self.update = insert, segment, update
+        self.delivery, self.blobs = delivery, blobs
+
+    def apply(self, connection: sqlite3.Connection) -> int | None:
+        return self.apply_all(connection, [self])[0]
+
+    @classmethod
+    def apply_all(cls, connection: sqlite3.Connection, writes: Sequence[Any]) -> list[int | None]:
+        """The whole batch: deliveries, rows, segments, then changes of rows. The runs' numbers."""
+        repository: ExecutionRepository = writes[0].repository
+        numbers: list[int | None] = [None] * len(writes)
+        rows, segments = [], []
+        for index, write in enumerate(writes):
+            if write.token.broken:
+                raise DatabaseUnavailable(reason="an earlier commit of this run failed")
+            if write.delivery is not None:
+                _insert_delivery(connection, write)
+            if write.blobs:
+                connection.executemany(
+                    _BLOB, [(write.workspace, digest, len(data), data) for digest, data in write.blobs]
+                )
+            if write.insert is not None:
+                row = write.insert
+                numbers[index] = repository.next_number(connection, row[1], row[2])
+                rows.append((*row[:_NUMBER], numbers[index], *row[_NUMBER + 1 :]))
+            if write.segment is not None:
+                segments.append(write.segment)
+        if rows:
+            insert_many(connection, _INSERT, _WIDTH, rows)
+            repository.save_numbers(connection)
+        if segments:
+            insert_many(connection, _SEGMENT, 4, segments)
+        updates = [write.update for write in writes if write.update is not None]
+        if updates:
+            connection.executemany(_UPDATE, updates)
+        return numbers
+
+    def refused(self) -> None:
+        self.token.broken = True
+
+    def settled(self, result: Any, error: BaseException | None) -> None:
+        self.callback(result, error)
+
+
+def _insert_delivery(connection: sqlite3.Connection, write: ExecutionWrite) -> None:
+    """Claim a delivery id for this run. Raises Duplicate with the run that has it."""
+    assert write.delivery is not None
+    assert write.insert is not None
+    trigger, delivery, now_us = write.delivery
+    key = (write.workspace, trigger, delivery)
+    found = connection.execute(
+        "SELECT execution_id, expires FROM deliveries "
+        "WHERE workspace_id = ? AND trigger = ? AND delivery = ?",
+        key,
+    ).fetchone()
+    if found is not None and found["expires"] > now_us:
+        raise Duplicate(delivery=delivery, execution=found["execution_id"])
+    if found is not None:
+        connection.execute(
+            "DELETE FROM deliveries WHERE workspace_id = ? AND trigger = ? AND delivery = ?", key
+        )
+    connection.execute(f"{_DELIVERY} VALUES (?, ?, ?, ?, ?)", (*key, write.insert[0], now_us + DELIVERY_US))
+
+
+class ExecutionRepository:
+    """Reads and changes of executions. Every method's first argument is the workspace."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._changed: set[tuple[str, str]] = set()
+        database.on_rollback.append(self._forget_numbers)
+
+    def next_number(self, connection: sqlite3.Connection, workspace: str, workflow: str) -> int:
+        """The next number of a workflow's executions; in the writer's thread, saved with the batch."""
+        key = (workspace, workflow)
+        number = self._numbers.get(key)
+        if number is None:
+            found = connection.execute(
+                "SELECT last_number FROM counters WHERE workspace_id = ? AND workflow_id = ?", key
+            ).fetchone()
+            number = int(found[0]) if found is not None else 0
+        self._numbers[key] = number + 1
+        self._changed.add(key)
+        return number + 1
+
+    def save_numbers(self, connection: sqlite3.Connection) -> None:
+        """Write the counters that this batch moved."""
+        connection.executemany(
+            "INSERT INTO counters (workspace_id, workflow_id, last_number) VALUES (?, ?, ?) "
+            "ON CONFLICT (workspace_id, workflow_id) DO UPDATE SET last_number = excluded.last_number",
+            [(*key, self._numbers[key]) for key in self._changed],
+        )
+        self._changed.clear()
+
+    def _forget_numbers(self) -> None:
+        self._numbers.clear()
+        self._changed.clear()
+
+    async def get(self, workspace: str, execution: str) -> Execution:
+        """One execution by its id. Raises NotFound."""
+        return as_execution(await self._row(workspace, execution, _LISTED))
+
+    async def by_number(self, workspace: str, workflow: str, number: int) -> Execution:
+        """One execution by its number within its workflow. Raises NotFound."""
+        row = await self.database.row(
+            f"SELECT {_LISTED} FROM executions WHERE workspace_id = ? AND workflow_id = ? AND number = ?",
+            (workspace, workflow, number),
+        )
+        if row is None:
+            raise NotFound(what="run", id=f"{workflow} {number}")
+        return as_execution(row)
+
+    async def content_of(self, workspace: str, execution: str) -> int:
+        """The frozen content that an execution is pinned to. Raises NotFound."""
+        return int((await self._row(workspace, execution, "content_id"))["content_id"])
+
+    async def list(
+        self,
+        workspace: str,
+        *,
+        workflow: str | None = None,
+        state: State | None = None,
+        before: str | None = None,
+        limit: int = PAGE,
+    ) -> list[Execution]:
+        """Newest first. `before` is the id that the last page ended with."""
+        where = ["workspace_id = ?"]
+        parameters: Parameters = [workspace]
+        source = "executions"
+        if workflow is not None:
+            source = "executions INDEXED BY executions_by_number"
+            where.append("workflow_id = ?")
+            parameters.append(workflow)
+        if state is not None:
+            where.append("state = ?")
+            parameters.append(state)
+            if state is not State.completed and workflow is None:
+                source = "executions INDEXED BY executions_not_completed"
+                where.append("state <> 3")
+        order = "number DESC" if workflow is not None else "id DESC"
+        if before is not None:
+            raw = id_bytes(before)
+            if raw is None:
+                raise NotFound(what="execution", id=before)
+            if workflow is not None:
+                where.append("number < (SELECT number FROM executions WHERE id = ?)")
+            else:
+                where.append("id < ?")
+            parameters.append(raw)
+        rows = await self.database.rows(
+            f"SELECT {_LISTED} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
+            (*parameters, limit),
+        )
+        return [as_execution(row) for row in rows]
+
+    async def recent(
+        self, workspace: str, workflows: Sequence[str], each: int
+    ) -> dict[str, Sequence[Execution]]:
+        """The last runs of several workflows, newest first."""
+        return {name: await self.list(workspace, workflow=name, limit=each) for name in workflows}
+
+    async def count_since(self, workspace: str, since_us: int) -> dict[str, int]:
+        """How many runs were accepted since then, by state. Ids begin with their time, which is the index."""
+        low = (since_us // 1000).to_bytes(6, "big") + bytes(10)
+        rows = await self.database.rows(
+            "SELECT state, count(*) AS n FROM executions WHERE id >= ? AND workspace_id = ? GROUP BY state",
+            (low, workspace),
+        )
+        return {State(row["state"]).name: int(row["n"]) for row in rows}
+
+    async def segments(self, workspace: str, execution: str, after: int = 0) -> Sequence[tuple[int, bytes]]:
+        """(first sequence number, data) of the stored segments that hold what came after `after`."""
+        raw = id_bytes(execution)
+        rows = await self.database.rows(
+            "SELECT first_seq, data FROM segments WHERE execution_id = ? AND workspace_id = ? AND first_seq >= "
+            "ifnull((SELECT max(first_seq) FROM segments WHERE execution_id = ? AND first_seq <= ?), 0) "
+            "ORDER BY first_seq",
+            (raw, workspace, raw, after + 1),
+        )
+        return [(int(row["first_seq"]), bytes(row["data"])) for row in rows]
+
+    async def blob(self, workspace: str, digest: bytes) -> bytes | None:
+        """A stored value's bytes as they were written; None where it is not there."""
+        row = await self.database.row(
+            "SELECT data FROM blobs WHERE workspace_id = ? AND hash = ?", (workspace, digest)
+        )
+        return None if row is None else bytes(row["data"])
+
+    async def raw(self, workspace: str, execution: bytes) -> sqlite3.Row | None:
+        """The whole row, for the controller that continues the run."""
+        return await self.database.row(
+            "SELECT * FROM executions WHERE id = ? AND workspace_id = ?", (execution, workspace)
+        )
+
+    async def _row(self, workspace: str, execution: str, columns: str) -> sqlite3.Row:
+        raw = id_bytes(execution)
+        row = None
+        if raw is not None:
+            row = await self.database.row(
+                f"SELECT {columns} FROM executions WHERE id = ? AND workspace_id = ?", (raw, workspace)
+            )
+        if row is None:
+            raise NotFound(what="execution", id=execution)
+        return row
+
+
+def as_execution(row: sqlite3.Row) -> Execution:
+    """The one place where an execution's row becomes its struct."""
+    state = State(row["state"])
+    raw = bytes(row["id"])
+    return Execution(
+        id=id_text(raw),
+        workflow=row["workflow_id"],
+        number=row["number"],
+        state=state.name,
+        waiting=row["waiting"] if state not in TERMINAL else None,
+        trigger=row["trigger"],
+        mode=row["mode"],
+        root=id_text(bytes(row["root"])) if row["root"] is not None else id_text(raw),
+        created=row["created"],
+        started=row["started"],
+        finished=row["finished"],
+        wake_at=row["wake_at"],
+        priority=row["priority"],
+        deaths=row["deaths"],
+        reason=row["reason"],
+        error=msgspec.json.decode(row["error"], type=NodeError) if row["error"] is not None else None,
+    )

@@ -1,0 +1,345 @@
+"""WorkflowRepository: workflows with their drafts, versions, and the frozen contents of runs."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from flowfuse import document
+from flowfuse.clock import Clock
+from flowfuse.data.database import Database
+from flowfuse.errors import Conflict, NotFound, SegmentBroken, StaleVersion
+from flowfuse.model import Version, Workflow, WorkflowSummary
+
+_LISTED = """id, name, description, folder, tags, seq, published, active, created, updated,
+ ifnull((SELECT last_number FROM counters c WHERE c.workspace_id = w.workspace_id AND c.workflow_id = w.id), 0)
+ AS last_number"""
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow's mutable state: its document, and the sequence number that is its ETag."""
+
+    summary: WorkflowSummary
+    document: Workflow
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen document, by which executions and versions are pinned."""
+
+    id: int
+    hash: bytes
+    document: Workflow
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a published webhook leads."""
+
+    workspace: str
+    path: str
+    workflow: str
+    node: str
+
+
+class WorkflowRepository:
+    """Reads and changes of workflows. Every method's first argument is the workspace."""
+
+    def __init__(
+        self, database: Database, clock: Clock, editor: Callable[[dict[str, Any], dict[str, int], int], Any]
+    ) -> None:
+        self._database, self._clock, self._editor = database, clock, editor
+
+    async def list(self, workspace: str) -> list[WorkflowSummary]:
+        """All workflows, the last changed first."""
+        rows = await self._database.rows(
+            f"SELECT {_LISTED} FROM workflows w WHERE workspace_id = ? ORDER BY updated DESC, id",
+            (workspace,),
+        )
+        return [_summary(row) for row in rows]
+
+    async def get(self, workspace: str, workflow: str) -> Draft:
+        """A workflow with its draft. Raises NotFound."""
+        row = await self._database.row(
+            f"SELECT {_LISTED}, draft FROM workflows w WHERE workspace_id = ? AND id = ?",
+            (workspace, workflow),
+        )
+        if row is None:
+            raise NotFound(what="workflow", id=workflow)
+        return _draft(row)
+
+    async def create(self, workspace: str, workflow: Workflow) -> Draft:
+        """Keep a new workflow, whose id is set. Raises Conflict where the id is taken."""
+        now, values = self._clock.now_us(), _columns(workflow)
+
+        def insert(connection: sqlite3.Connection) -> None:
+            try:
+                connection.execute(
+                    "INSERT INTO workflows (workspace_id, id, name, description, folder, tags, draft, seq, "
+                    "field_versions, created, updated) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)",
+                    (workspace, workflow.id, *values, b"{}", now, now),
+                )
+            except sqlite3.IntegrityError:
+                raise Conflict(reason=f"There is a workflow “{workflow.id}” already") from None
+
+        await self._database.write(insert)
+        return await self.get(workspace, workflow.id or "")
+
+    async def edit(
+        self,
+        workspace: str,
+        workflow: str,
+        change: Callable[[Any], Any],
+        *,
+        based_on: int | None = None,
+        ids: Sequence[str] = (),
+    ) -> tuple[int, Any]:
+        """Change a draft in one step by a function of its editor; the new sequence number and its answer.
+
+        `ids` are operations that must not be applied twice: one that is known gives the answer it had.
+        Raises NotFound, and StaleVersion where the draft is not at `based_on` any more.
+        """
+        now = self._clock.now_us()
+
+        def update(connection: sqlite3.Connection) -> tuple[int, Any]:
+            row = connection.execute(
+                "SELECT draft, seq, field_versions FROM workflows WHERE workspace_id = ? AND id = ?",
+                (workspace, workflow),
+            ).fetchone()
+            if row is None:
+                raise NotFound(what="workflow", id=workflow)
+            if based_on is not None and row["seq"] != based_on:
+                raise StaleVersion(current=row["seq"], given=based_on)
+            if ids and _known(connection, workspace, workflow, ids):
+                return int(row["seq"]), []
+            seq = int(row["seq"]) + 1
+            editor = self._editor(
+                msgspec.json.decode(row["draft"]), msgspec.json.decode(row["field_versions"]), seq
+            )
+            answer = change(editor)
+            changed = document.from_raw(editor.document)
+            connection.execute(
+                "UPDATE workflows SET name = ?, description = ?, folder = ?, tags = ?, draft = ?, seq = ?, "
+                "field_versions = ?, updated = ? WHERE workspace_id = ? AND id = ?",
+                (*_columns(changed), seq, msgspec.json.encode(editor.versions), now, workspace, workflow),
+            )
+            connection.executemany(
+                "INSERT INTO operations (workspace_id, workflow_id, id, answer, seq, at) VALUES (?, ?, ?, ?, ?, ?)",
+                [(workspace, workflow, name, b"", seq, now) for name in dict.fromkeys(ids)],
+            )
+            return seq, answer
+
+        seq, answer = await self._database.write(update)
+        return seq, answer
+
+    async def delete(self, workspace: str, workflow: str) -> None:
+        """Remove a workflow and its hooks. Its executions and their contents stay. Raises NotFound."""
+
+        def remove(connection: sqlite3.Connection) -> None:
+            _current_seq(connection, workspace, workflow)
+            for table, column in (
+                ("hooks", "workflow_id"),
+                ("versions", "workflow_id"),
+                ("operations", "workflow_id"),
+                ("workflows", "id"),
+            ):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE workspace_id = ? AND {column} = ?", (workspace, workflow)
+                )
+
+        await self._database.write(remove)
+
+    async def freeze(self, workspace: str, workflow: Workflow) -> Content:
+        """Keep a document by its content, once; runs and versions are pinned to it."""
+        plain = document.to_json(workflow)
+        digest = hashlib.sha256(plain).digest()
+
+        def insert(connection: sqlite3.Connection) -> int:
+            return _freeze(connection, workspace, plain, digest)
+
+        row = await self._database.row(
+            "SELECT id FROM contents WHERE workspace_id = ? AND hash = ?", (workspace, digest)
+        )
+        number = int(row["id"]) if row is not None else int(await self._database.write(insert))
+        return Content(id=number, hash=digest, document=workflow)
+
+    async def content(self, workspace: str, number: int) -> Content:
+        """A frozen document by its number. Raises NotFound, and SegmentBroken where it is damaged."""
+        row = await self._database.row(
+            "SELECT id, hash, document, checksum FROM contents WHERE workspace_id = ? AND id = ?",
+            (workspace, number),
+        )
+        if row is None:
+            raise NotFound(what="content", id=str(number))
+        return _content(row)
+
+    async def publish(
+        self, workspace: str, workflow: Workflow, hooks: Sequence[tuple[str, str]], note: str
+    ) -> Version:
+        """Make the draft's content the next version, and let its triggers fire.
+
+        Raises Conflict where one of its hook paths belongs to another workflow.
+        """
+        plain = document.to_json(workflow)
+        digest = hashlib.sha256(plain).digest()
+        now = self._clock.now_us()
+        name = workflow.id or ""
+
+        def insert(connection: sqlite3.Connection) -> int:
+            _current_seq(connection, workspace, name)
+            content = _freeze(connection, workspace, plain, digest)
+            connection.execute(
+                "DELETE FROM hooks WHERE workspace_id = ? AND workflow_id = ?", (workspace, name)
+            )
+            for path, node in hooks:
+                _claim_hook(connection, workspace, path, name, node)
+            found = connection.execute(
+                "SELECT ifnull(max(number), 0) FROM versions WHERE workspace_id = ? AND workflow_id = ?",
+                (workspace, name),
+            ).fetchone()
+            number = int(found[0]) + 1
+            connection.execute(
+                "INSERT INTO versions (workspace_id, workflow_id, number, content_id, note, created) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (workspace, name, number, content, note, now),
+            )
+            connection.execute(
+                "UPDATE workflows SET published = ?, active = 1, updated = ? WHERE workspace_id = ? AND id = ?",
+                (number, now, workspace, name),
+            )
+            return number
+
+        number = int(await self._database.write(insert))
+        return Version(number=number, hash=digest.hex(), created=now, note=note)
+
+    async def unpublish(self, workspace: str, workflow: str) -> None:
+        """Stop the triggers; accepted runs go on. Raises NotFound."""
+
+        def update(connection: sqlite3.Connection) -> None:
+            _current_seq(connection, workspace, workflow)
+            connection.execute(
+                "UPDATE workflows SET active = 0, published = NULL WHERE workspace_id = ? AND id = ?",
+                (workspace, workflow),
+            )
+            connection.execute(
+                "DELETE FROM hooks WHERE workspace_id = ? AND workflow_id = ?", (workspace, workflow)
+            )
+
+        await self._database.write(update)
+
+    async def published(self, workspace: str, workflow: str) -> Content | None:
+        """The content that triggers fire; None while unpublished."""
+        row = await self._database.row(
+            "SELECT c.id, c.hash, c.document, c.checksum FROM workflows w "
+            "JOIN versions v ON v.workspace_id = w.workspace_id AND v.workflow_id = w.id "
+            "AND v.number = w.published JOIN contents c ON c.id = v.content_id "
+            "WHERE w.workspace_id = ? AND w.id = ? AND w.active = 1",
+            (workspace, workflow),
+        )
+        return None if row is None else _content(row)
+
+    async def versions(self, workspace: str, workflow: str) -> Sequence[Version]:
+        """The published versions, newest first."""
+        rows = await self._database.rows(
+            "SELECT v.number, c.hash, v.created, v.note FROM versions v JOIN contents c ON c.id = v.content_id "
+            "WHERE v.workspace_id = ? AND v.workflow_id = ? ORDER BY v.number DESC",
+            (workspace, workflow),
+        )
+        return [
+            Version(number=r["number"], hash=bytes(r["hash"]).hex(), created=r["created"], note=r["note"])
+            for r in rows
+        ]
+
+    async def hooks(self) -> Sequence[Hook]:
+        """All published webhook paths, of every workspace: a path names its workspace."""
+        rows = await self._database.rows("SELECT workspace_id, path, workflow_id, node FROM hooks")
+        return [
+            Hook(workspace=r["workspace_id"], path=r["path"], workflow=r["workflow_id"], node=r["node"])
+            for r in rows
+        ]
+
+    async def with_webhook(self, path: str) -> list[tuple[str, str]]:
+        """(workspace, workflow) whose drafts may have a webhook at that path: its first part occurs in them."""
+        first = path.partition("/")[0]
+        rows = await self._database.rows(
+            "SELECT workspace_id, id FROM workflows WHERE instr(draft, CAST(? AS BLOB)) "
+            'OR instr(draft, CAST(\'"path":"{\' AS BLOB)) ORDER BY updated DESC',
+            (first,),
+        )
+        return [(row["workspace_id"], row["id"]) for row in rows]
+
+
+def _columns(workflow: Workflow) -> tuple[Any, ...]:
+    tags = msgspec.json.encode(workflow.tags).decode()
+    plain = document.to_json(workflow)
+    return (workflow.name, workflow.description, workflow.folder, tags, plain)
+
+
+def _summary(row: sqlite3.Row) -> WorkflowSummary:
+    return WorkflowSummary(
+        id=row["id"],
+        name=row["name"] or row["id"],
+        description=row["description"],
+        folder=row["folder"],
+        tags=msgspec.json.decode(row["tags"]),
+        seq=row["seq"],
+        published=row["published"],
+        active=bool(row["active"]),
+        created=row["created"],
+        updated=row["updated"],
+        last_number=row["last_number"],
+    )
+
+
+def _draft(row: sqlite3.Row) -> Draft:
+    return Draft(summary=_summary(row), document=document.read(bytes(row["draft"]), yaml=False))
+
+
+def _content(row: sqlite3.Row) -> Content:
+    stored = bytes(row["document"])
+    if zlib.crc32(stored) != row["checksum"]:
+        raise SegmentBroken(execution=f"content {row['id']}", reason="its checksum is wrong")
+    return Content(id=row["id"], hash=bytes(row["hash"]), document=document.read(stored, yaml=False))
+
+
+def _known(connection: sqlite3.Connection, workspace: str, workflow: str, ids: Sequence[str]) -> bool:
+    """Whether this batch of operations was applied before; a batch is sent again whole."""
+    found = connection.execute(
+        "SELECT 1 FROM operations WHERE workspace_id = ? AND workflow_id = ? AND id = ?",
+        (workspace, workflow, ids[0]),
+    ).fetchone()
+    return found is not None
+
+
+def _current_seq(connection: sqlite3.Connection, workspace: str, workflow: str) -> int:
+    found = connection.execute(
+        "SELECT seq FROM workflows WHERE workspace_id = ? AND id = ?", (workspace, workflow)
+    ).fetchone()
+    if found is None:
+        raise NotFound(what="workflow", id=workflow)
+    return int(found["seq"])
+
+
+def _freeze(connection: sqlite3.Connection, workspace: str, plain: bytes, digest: bytes) -> int:
+    connection.execute(
+        "INSERT OR IGNORE INTO contents (workspace_id, hash, document, checksum) VALUES (?, ?, ?, ?)",
+        (workspace, digest, plain, zlib.crc32(plain)),
+    )
+    found = connection.execute(
+        "SELECT id FROM contents WHERE workspace_id = ? AND hash = ?", (workspace, digest)
+    ).fetchone()
+    return int(found["id"])
+
+
+def _claim_hook(connection: sqlite3.Connection, workspace: str, path: str, workflow: str, node: str) -> None:
+    try:
+        connection.execute(
+            "INSERT INTO hooks (path, workspace_id, workflow_id, node) VALUES (?, ?, ?, ?)",
+            (path, workspace, workflow, node),
+        )
+    except sqlite3.IntegrityError:
+        taken = connection.execute("SELECT workflow_id FROM hooks WHERE path = ?", (path,)).fetchone()
+        raise Conflict(reason=f"The webhook path “{path}” belongs to “{taken['workflow_id']}”") from None

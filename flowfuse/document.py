@@ -1,0 +1,267 @@
+"""Reading and writing workflow documents: YAML on disk, JSON on the wire, one shape.
+
+YAML is the 1.2 core schema: `on`, `no`, `12:30` and `2026-11-23` are text. A document that has not the
+shape is refused with all its problems; one that has it can always be kept, whatever else is wrong.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from flowfuse.errors import OutputInvalid, WorkflowInvalid
+from flowfuse.model import FORMAT, NODE_ID, Edge, Node, Problem, Settings, Workflow
+from flowfuse.node import check_incoming, check_shape
+
+MAX_BYTES = 5_000_000
+MAX_ALIASES = 100
+MAX_VALUES = 200_000
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""From a format to the next one. Format 1 is the first, so there are none yet."""
+
+
+def read(text: str | bytes, *, yaml: bool | None = None) -> Workflow:
+    """A document from its text. JSON is tried first unless `yaml` says what it is.
+
+    Raises WorkflowInvalid with every problem of its shape.
+    """
+    return from_raw(parse(text, yaml=yaml))
+
+
+def parse(text: str | bytes, *, yaml: bool | None = None) -> Any:
+    """The plain values of a JSON or YAML text. Raises WorkflowInvalid."""
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if len(raw) > MAX_BYTES:
+        raise _refused("too_large", f"The document is larger than {MAX_BYTES} bytes")
+    if yaml is not True:
+        try:
+            return msgspec.json.decode(raw)
+        except RecursionError:
+            raise _refused("syntax", "The document is nested too deeply") from None
+        except msgspec.DecodeError as error:
+            if yaml is False or raw.lstrip()[:1] in (b"{", b"["):
+                raise _refused("syntax", f"This is not JSON: {error}") from None
+    return _parse_yaml(raw)
+
+
+def from_raw(raw: Any) -> Workflow:
+    """The document of plain values, brought to the newest format. Raises WorkflowInvalid."""
+    problems = shape_problems(raw)
+    if problems:
+        raise WorkflowInvalid(problems)
+    return msgspec.convert(_migrated(raw), Workflow)
+
+
+def shape_problems(raw: Any) -> list[Problem]:
+    """Unknown fields, wrong types, bad and duplicate ids: what makes a document impossible to keep."""
+    if not isinstance(raw, dict):
+        return [Problem("", "shape", "A workflow is an object with nodes and edges")]
+    given = raw.get("format", FORMAT)
+    if not isinstance(given, int) or given > FORMAT or (given < FORMAT and given not in MIGRATIONS):
+        return [Problem("format", "format", f"Format {given!r} is not known here; the newest is {FORMAT}")]
+    raw = _migrated(raw)
+    problems = [
+        Problem(_named(path, raw), _shape_code(message), message)
+        for path, message in check_shape(raw, Workflow, "")
+    ]
+    if not problems:
+        try:
+            check_incoming(raw, 1000)
+        except OutputInvalid as error:
+            problems.append(Problem("", "shape", error.message))
+    return problems + _duplicate_ids(raw)
+
+
+def usable_part(raw: Any) -> Workflow | None:
+    """What of a misshapen document has the shape, so that it can be checked further; None for nothing."""
+    if not isinstance(raw, dict):
+        return None
+    nodes, seen = [], set()
+    for node in raw["nodes"] if isinstance(raw.get("nodes"), list) else []:
+        known = (
+            {key: value for key, value in node.items() if key in Node.__struct_fields__}
+            if isinstance(node, dict)
+            else None
+        )
+        if known is None or check_shape(known, Node, "") or known["id"] in seen:
+            continue
+        seen.add(known["id"])
+        nodes.append(known)
+    edges = (
+        [e for e in raw["edges"] if not check_shape(e, Edge, "")]
+        if isinstance(raw.get("edges"), list)
+        else []
+    )
+    settings = raw.get("settings", {})
+    usable = {} if check_shape(settings, Settings, "") else {"settings": settings}
+    return msgspec.convert({"nodes": nodes, "edges": edges, **usable}, Workflow)
+
+
+def to_json(workflow: Workflow, *, indent: int = 0) -> bytes:
+    """The document as JSON: the struct's key order, defaults left out."""
+    encoded = msgspec.json.encode(_plain(workflow))
+    return msgspec.json.format(encoded, indent=indent) if indent else encoded
+
+
+def to_yaml(workflow: Workflow) -> str:
+    """The document as YAML, made to be kept in git."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.representer import RoundTripRepresenter
+
+    yaml = YAML()
+    yaml.Representer = RoundTripRepresenter
+    yaml.default_flow_style = False
+    yaml.width = 4096
+    yaml.allow_unicode = True
+    out = io.StringIO()
+    yaml.dump(_yaml_ready(msgspec.json.decode(to_json(workflow))), out)
+    return out.getvalue()
+
+
+def json_schema() -> dict[str, Any]:
+    """The published JSON Schema of the document."""
+    return msgspec.json.schema(Workflow)
+
+
+def _plain(workflow: Workflow) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(workflow)
+    if not plain.get("settings"):
+        plain.pop("settings", None)
+    return plain
+
+
+def _migrated(raw: dict[str, Any]) -> dict[str, Any]:
+    while raw.get("format", FORMAT) != FORMAT:
+        raw = MIGRATIONS[raw["format"]](raw)
+    return raw
+
+
+def _named(path: str, raw: dict[str, Any]) -> str:
+    """`nodes[3].config` as `nodes.fetch.config`, where the node has a usable id."""
+    match = re.match(r"nodes\[(\d+)\]", path)
+    if match is None:
+        return path
+    node = raw["nodes"][int(match[1])]
+    name = node.get("id") if isinstance(node, dict) else None
+    if not isinstance(name, str) or re.match(NODE_ID, name) is None:
+        return path
+    return f"nodes.{name}{path[match.end() :]}"
+
+
+def _shape_code(message: str) -> str:
+    if message.startswith("There is no such field"):
+        return "unknown_field"
+    return "missing" if message == "This field is missing" else "wrong_type"
+
+
+def _duplicate_ids(raw: dict[str, Any]) -> list[Problem]:
+    seen: set[str] = set()
+    problems = []
+    nodes = raw.get("nodes")
+    for index, node in enumerate(nodes if isinstance(nodes, list) else []):
+        name = node.get("id") if isinstance(node, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in seen:
+            problems.append(Problem(f"nodes[{index}].id", "duplicate_id", f"“{name}” is used twice"))
+        seen.add(name)
+    return problems
+
+
+def _refused(code: str, message: str) -> WorkflowInvalid:
+    return WorkflowInvalid([Problem("", code, message)])
+
+
+def _parse_yaml(raw: bytes) -> Any:
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _refused("syntax", "The document is not UTF-8 text") from None
+    try:
+        value = _yaml_loader(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise _refused("syntax", f"This is not YAML{where}: {reason}") from None
+    except (RecursionError, ValueError) as error:
+        raise _refused("syntax", f"This is not a YAML document: {str(error).splitlines()[0]}") from None
+    _check_yaml(value)
+    return value
+
+
+def _yaml_loader(text: str) -> Any:
+    """Load with the core schema: no timestamps, no merge keys, no tags, few aliases."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import AliasEvent
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.allow_duplicate_keys = False
+    aliases = sum(isinstance(event, AliasEvent) for event in yaml.parse(text))
+    if aliases > MAX_ALIASES:
+        raise ValueError(f"it has more than {MAX_ALIASES} aliases")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.allow_duplicate_keys = False
+    for tag in ("timestamp", "binary", "omap", "pairs", "set"):
+        yaml.constructor.add_constructor(f"tag:yaml.org,2002:{tag}", _as_text)
+    yaml.constructor.add_constructor("tag:yaml.org,2002:merge", _as_text)
+    return yaml.load(text)
+
+
+def _as_text(constructor: Any, node: Any) -> str:
+    return str(constructor.construct_scalar(node))
+
+
+def _check_yaml(value: Any) -> None:
+    """Refuse what JSON has not; count the values so that aliases cannot multiply without end."""
+    left = MAX_VALUES
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        left -= 1
+        if left < 0:
+            raise _refused("too_large", f"The document has more than {MAX_VALUES} values")
+        if isinstance(current, dict):
+            bad = next((key for key in current if not isinstance(key, str)), None)
+            if bad is not None:
+                raise _refused("syntax", f"The key {bad!r} is not a text; put it in quotes")
+            stack.extend(current.values())
+        elif isinstance(current, list):
+            stack.extend(current)
+        elif current is not None and not isinstance(current, str | bool | int | float):
+            raise _refused("syntax", f"{current!r} is no JSON value; put it in quotes")
+
+
+def _yaml_ready(value: Any) -> Any:
+    """Values as ruamel's round-trip writer takes them: long texts in block style."""
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
+
+    if isinstance(value, dict):
+        return CommentedMap({_yaml_ready(key): _yaml_ready(inner) for key, inner in value.items()})
+    if isinstance(value, list):
+        return [_yaml_ready(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    if "\n" in value and _fits_block(value):
+        return LiteralScalarString(value)
+    return value if _PLAIN.fullmatch(value) else DoubleQuotedScalarString(value)
+
+
+# Texts that every YAML reader takes for text, old ones too; all others are quoted.
+_PLAIN = re.compile(
+    r"(?!(?:y|n|yes|no|on|off|true|false|null|inf|nan)$)[A-Za-z][A-Za-z0-9_./-]*", re.IGNORECASE
+)
+
+
+def _fits_block(text: str) -> bool:
+    lines = text.split("\n")
+    printable = all(c == "\n" or c == "\t" or " " <= c <= "~" or "\u00a0" < c < "\ud7ff" for c in text)
+    return printable and not text[0].isspace() and all(line == line.rstrip() for line in lines)

@@ -1,0 +1,1 @@
+"""Workflow Engine Service: plans, runs, their state, the queue and the validation."""

@@ -1,0 +1,244 @@
+"""Drafts: workflows from their first save to publishing, and what of them may run.
+
+A document that has the shape can always be saved, with its problems; running and publishing need one
+without errors. Webhook paths are made when they are missing, and are unique among the published.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import re
+from typing import Any
+
+import msgspec
+
+from flowfuse import document
+from flowfuse.clock import Ids
+from flowfuse.data.workflows import Content, Draft, WorkflowRepository
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.operations import Applied, Editor, Operation, Refusal, Refused, differences
+from flowfuse.engine.run import Run
+from flowfuse.engine.validation import ValidationEngine, errors_of
+from flowfuse.errors import RequestInvalid, WorkflowInvalid
+from flowfuse.events import EventBus, WorkflowChanged
+from flowfuse.model import Node, Problem, Value, Version, Workflow
+from flowfuse.node import Catalogue
+
+WEBHOOK = "trigger.webhook"
+
+
+class Drafts:
+    """Saves, checks, publishes and starts workflows."""
+
+    def __init__(
+        self,
+        workflows: WorkflowRepository,
+        validation: ValidationEngine,
+        controller: ExecutionController,
+        catalogue: Catalogue,
+        ids: Ids,
+        bus: EventBus,
+    ) -> None:
+        self._workflows, self._validation, self._controller = workflows, validation, controller
+        self._catalogue, self._ids, self._bus = catalogue, ids, bus
+
+    def check(self, workflow: Workflow) -> list[Problem]:
+        """All problems of a document that has the shape."""
+        return self._validation.check(workflow)
+
+    async def create(self, workspace: str, workflow: Workflow) -> Draft:
+        """Keep a new workflow; its id and webhook paths are made when missing. Raises Conflict."""
+        draft = await self._workflows.create(workspace, self._completed(workflow))
+        self._changed(workspace, draft.summary.id)
+        return draft
+
+    async def save(self, workspace: str, name: str, workflow: Workflow, based_on: int) -> Draft:
+        """Replace a draft that is still at `based_on`, taken apart into operations.
+
+        Raises NotFound, StaleVersion, RequestInvalid.
+        """
+        if workflow.id not in (None, name):
+            raise RequestInvalid(field="id", reason=f"“{workflow.id}” is not “{name}”; an id does not change")
+        complete = self._completed(msgspec.structs.replace(workflow, id=name))
+        wanted = msgspec.json.decode(document.to_json(complete))
+
+        def change(editor: Editor) -> None:
+            for operation in differences(editor.document, wanted, "put"):
+                editor.apply(operation)
+            editor.document = wanted
+
+        await self._workflows.edit(workspace, name, change, based_on=based_on)
+        self._changed(workspace, name)
+        return await self._workflows.get(workspace, name)
+
+    async def operate(self, workspace: str, name: str, operations: list[Operation]) -> Applied:
+        """Apply operations in their order; what contradicts a later change is handed back.
+
+        An operation that came before (by its id) is not applied again. Raises NotFound.
+        """
+        accepted: list[str] = []
+        refused: list[Refused] = []
+
+        def change(editor: Editor) -> list[Operation]:
+            accepted.clear()
+            refused.clear()
+            for operation in operations:
+                try:
+                    _try(editor, operation)
+                except Refusal as refusal:
+                    refused.append(Refused(operation.id, refusal.value, refusal.by))
+                else:
+                    accepted.append(operation.id)
+            return editor.inverse[::-1]
+
+        seq, inverse = await self._workflows.edit(
+            workspace, name, change, ids=[operation.id for operation in operations]
+        )
+        self._changed(workspace, name)
+        return Applied(seq, accepted, refused, inverse)
+
+    async def delete(self, workspace: str, name: str) -> None:
+        """Remove a workflow; its runs stay. Raises NotFound."""
+        await self._workflows.delete(workspace, name)
+        self._changed(workspace, name)
+
+    async def publish(self, workspace: str, name: str, note: str = "") -> Version:
+        """Make the draft the version that triggers fire. Raises WorkflowInvalid, Conflict, NotFound."""
+        draft = await self._workflows.get(workspace, name)
+        self._must_run(draft.document)
+        pinned = self._with_versions(draft.document)
+        version = await self._workflows.publish(workspace, pinned, webhooks_of(pinned), note)
+        self._changed(workspace, name)
+        return version
+
+    async def unpublish(self, workspace: str, name: str) -> None:
+        """Stop the triggers. Raises NotFound."""
+        await self._workflows.unpublish(workspace, name)
+        self._changed(workspace, name)
+
+    async def run(
+        self,
+        workspace: str,
+        name: str,
+        value: Value,
+        *,
+        trigger: str | None = None,
+        published: bool = False,
+    ) -> Run:
+        """Start the draft (a test run) or the published version by hand.
+
+        Raises NotFound, WorkflowInvalid, RequestInvalid, Unavailable.
+        """
+        if published:
+            content = await self._workflows.published(workspace, name)
+            if content is None:
+                raise RequestInvalid(field="version", reason=f"“{name}” is not published")
+        else:
+            draft = await self._workflows.get(workspace, name)
+            self._must_run(draft.document)
+            content = await self._workflows.freeze(workspace, draft.document)
+        mode = "manual" if published else "test"
+        return await self._start(workspace, name, content, value, trigger, mode)
+
+    async def run_document(
+        self, workspace: str, workflow: Workflow, value: Value, *, trigger: str | None = None, mode: str
+    ) -> Run:
+        """Run a document without keeping it as a workflow. Raises WorkflowInvalid, RequestInvalid."""
+        self._must_run(workflow)
+        named = self._completed(workflow)
+        content = await self._workflows.freeze(workspace, named)
+        return await self._start(workspace, named.id or "", content, value, trigger, mode)
+
+    async def _start(
+        self, workspace: str, name: str, content: Content, value: Value, trigger: str | None, mode: str
+    ) -> Run:
+        chosen = choose_trigger(content.document, self._catalogue, trigger)
+        return await self._controller.execute(workspace, name, content, chosen, value, mode=mode)
+
+    def _must_run(self, workflow: Workflow) -> None:
+        errors = errors_of(self.check(workflow))
+        if errors:
+            raise WorkflowInvalid(errors)
+
+    def _changed(self, workspace: str, name: str) -> None:
+        self._bus.publish(WorkflowChanged(workspace, name))
+
+    def _completed(self, workflow: Workflow) -> Workflow:
+        """With the ids that are made when missing: the workflow's own, and webhook paths."""
+        name = workflow.id or _slug(workflow.name) or f"workflow-{self._random_text(6)}"
+        nodes = [self._with_path(node) for node in workflow.nodes]
+        return msgspec.structs.replace(workflow, id=name, nodes=nodes)
+
+    def _with_path(self, node: Node) -> Node:
+        if node.type != WEBHOOK or node.config.get("path"):
+            return node
+        return msgspec.structs.replace(node, config={**node.config, "path": self._random_text(26)})
+
+    def _with_versions(self, workflow: Workflow) -> Workflow:
+        """Each node's type version written down, so that the content means the same for ever."""
+        nodes = []
+        for node in workflow.nodes:
+            found = self._catalogue.find(node.type, node.version)
+            nodes.append(msgspec.structs.replace(node, version=found.version) if found else node)
+        return msgspec.structs.replace(workflow, nodes=nodes)
+
+    def _random_text(self, length: int) -> str:
+        """Lower-case letters and digits; 26 of them carry 130 bits."""
+        return base64.b32encode(self._ids.token(20)).decode().lower()[:length]
+
+
+def _try(editor: Editor, operation: Operation) -> None:
+    """Apply one operation whose outcome has the shape of a document, or change nothing. Raises Refusal."""
+    before = copy.deepcopy(editor.document)
+    versions, inverse = dict(editor.versions), list(editor.inverse)
+    editor.apply(operation)
+    problems = document.shape_problems(editor.document)
+    if problems:
+        editor.document, editor.versions, editor.inverse = before, versions, inverse
+        raise Refusal(None, f"{problems[0].path}: {problems[0].message}")
+
+
+def webhooks_of(workflow: Workflow) -> list[tuple[str, str]]:
+    """(path, node id) of the webhooks that are on."""
+    return [
+        (node.config["path"], node.id)
+        for node in workflow.nodes
+        if node.type == WEBHOOK and not node.disabled
+    ]
+
+
+def choose_trigger(workflow: Workflow, catalogue: Catalogue, wanted: str | None) -> str:
+    """The trigger that a run by hand starts at. Raises RequestInvalid where it has to be named."""
+    triggers = [node for node in workflow.nodes if _is_trigger(node, catalogue) and not node.disabled]
+    names = ", ".join(node.id for node in triggers)
+    if wanted is not None:
+        if wanted not in {node.id for node in triggers}:
+            raise RequestInvalid(
+                field="trigger", reason=f"There is no trigger “{wanted}”. There are: {names}"
+            )
+        return wanted
+    manual = [node for node in triggers if node.type == "trigger.manual"]
+    chosen = triggers if len(triggers) == 1 else manual
+    if len(chosen) != 1:
+        raise RequestInvalid(field="trigger", reason=f"Say which trigger starts the run: {names}")
+    return chosen[0].id
+
+
+def _is_trigger(node: Node, catalogue: Catalogue) -> bool:
+    found = catalogue.find(node.type, node.version)
+    return found is not None and found.is_trigger
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:64].strip("-")
+
+
+def outcome(run: Run) -> dict[str, Any]:
+    """`{id, state, result, error}` of a run, as programs get it."""
+    return {
+        "id": run.execution_view["id"],
+        "state": run.state.name,
+        "result": run.result,
+        "error": msgspec.to_builtins(run.error) if run.error is not None else None,
+    }

@@ -1,0 +1,216 @@
+"""NodeExecutor: runs one node, in the seed's six steps.
+
+1. load the node's configuration    compiled once, in its NodePlan
+2. resolve its inputs               expressions worked out on the frame
+3. execute it                       the type's closure or coroutine, within its timeout
+4. validate the output              the type's output schema; is it JSON? (encodes it for step 5)
+5. store the result                 a record of the run's segment
+6. emit an event                    records are the events; they are published after their commit
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET
+
+from flowfuse.clock import Clock, id_text
+from flowfuse.engine.frame import UNFIRED, Frame, path_text
+from flowfuse.engine.plan import NodePlan
+from flowfuse.engine.records import ATTEMPT, DONE, encode
+from flowfuse.engine.run import UNANSWERED
+from flowfuse.errors import ExpressionFailed, NodeFailed, NodeTimeout, OutputInvalid
+from flowfuse.expression import Heavy
+from flowfuse.model import Answer, NodeError, Retry, Value, seconds
+from flowfuse.node import Outcome, Output, Params
+
+Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+class Secrets(Protocol):
+    """Opens credentials at the last moment, and takes their secrets out of values."""
+
+    async def open(self, workspace: str, name: str) -> Any: ...
+
+    def redact(self, value: Value, credential: Any) -> Value: ...
+
+
+class NodeExecutor:
+    """Runs nodes; knows nothing of the graph around them."""
+
+    def __init__(self, clock: Clock, secrets: Secrets, offload: Offload = asyncio.to_thread) -> None:
+        self.clock = clock
+        self._secrets = secrets
+        self._offload = offload
+
+    def run_pure(self, frame: Frame, node: NodePlan) -> Outcome | None:
+        """Steps 1–3 of a pure node, here and now. None: too large, use `run_heavy`. Raises NodeFailed."""
+        frame.node = node
+        frame.now_us = frame.run.now_us
+        try:
+            return node.step(frame)  # type: ignore[misc]
+        except Heavy:
+            return None
+
+    async def run_heavy(self, frame: Frame, node: NodePlan) -> Outcome:
+        """Steps 1–3 of a pure node whose expressions are too large for the event loop."""
+        twin = frame.copy_for_thread(node)
+        outcome: Outcome = await self._offload(lambda: node.step(twin))  # type: ignore[misc]
+        return outcome
+
+    def store(self, frame: Frame, node: NodePlan, outcome: Output, attempt: int) -> None:
+        """Steps 4–6: refuse what is not valid, record the result. Raises OutputInvalid."""
+        run = frame.run
+        value = outcome.value
+        if node.type.output is not Any and not node.disabled:
+            self._check_output(node, value)
+        before, now_us = run.now_us, self.clock.now_us()
+        record = (
+            DONE,
+            node.index,
+            frame.path,
+            outcome.port,
+            value,
+            now_us - run.base_us,
+            now_us - before,
+            attempt,
+        )
+        packed, blob = encode(record, 4)
+        run.now_us = now_us
+        if outcome.note is not None:
+            run.take_note(frame, node, outcome.note)
+        run.keep(packed, blob)
+        if run.answer is not None and run.answer.body is UNANSWERED:
+            run.answer = Answer(run.answer.status, run.answer.headers, value)
+
+    def resolve(self, frame: Frame, node: NodePlan, value: Value) -> Params:
+        """Steps 1–2 for a type with effects, or a loop: its Params. Raises NodeFailed, Heavy."""
+        frame.input, frame.node = value, node
+        config = node.resolve(frame)  # type: ignore[misc]
+        try:
+            return msgspec.convert(config, node.type.params)
+        except msgspec.ValidationError as error:
+            raise ExpressionFailed(reason=f"The config does not fit {node.type.type}: {error}") from None
+
+    async def resolve_heavy(self, frame: Frame, node: NodePlan, value: Value) -> Params:
+        """`resolve` in a worker thread."""
+        twin = frame.copy_for_thread(node)
+        params: Params = await self._offload(lambda: self.resolve(twin, node, value))
+        return params
+
+    def begin(self, frame: Frame, node: NodePlan, attempt: int) -> None:
+        """Record that an attempt starts: committed before its effect leaves."""
+        run = frame.run
+        run.now_us = self.clock.now_us()
+        run.write((ATTEMPT, node.index, frame.path, attempt, run.now_us - run.base_us))
+
+    async def run_effect(self, frame: Frame, node: NodePlan, params: Params, attempt: int) -> Outcome:
+        """Step 3 of a type with effects, and redaction. Raises NodeFailed."""
+        context = Context(frame, node, attempt, self._secrets)
+        try:
+            async with asyncio.timeout(node.timeout):
+                outcome = await node.type.run(params, context)
+        except TimeoutError:
+            raise NodeTimeout(seconds=node.timeout) from None
+        except NodeFailed as error:
+            if context.opened is not None:
+                error.parameters = self._secrets.redact(error.parameters, context.opened)
+            raise
+        if context.opened is not None and isinstance(outcome, Output):
+            return Output(outcome.port, self._secrets.redact(outcome.value, context.opened), outcome.note)
+        return outcome
+
+    def _check_output(self, node: NodePlan, value: Value) -> None:
+        try:
+            msgspec.convert(value, node.type.output)
+        except msgspec.ValidationError as error:
+            raise OutputInvalid(reason=str(error)) from None
+
+
+class Context:
+    """What a node with effects sees of its run (see `flowfuse.node.RunContext`)."""
+
+    __slots__ = ("_frame", "_node", "_secrets", "attempt", "execution", "literal_host", "node", "now_us",
+                 "opened", "operator")  # fmt: skip
+
+    def __init__(self, frame: Frame, node: NodePlan, attempt: int, secrets: Secrets) -> None:
+        self._frame, self._node, self._secrets = frame, node, secrets
+        self.execution = id_text(frame.run.id)
+        self.node = node.id
+        self.attempt = attempt
+        self.now_us = frame.now_us
+        self.literal_host = node.literal_host
+        self.operator = frame.run.operator
+        self.opened: Any = None
+
+    def idempotency_key(self, page: int = 0) -> str:
+        """One key for all attempts of this effect: retries, resumes, an unedited requeue."""
+        return idempotency_key(self._frame.run.root, self.node, self._frame.path_text, page)
+
+    async def credential(self) -> Any:
+        """Open the node's credential, now."""
+        name = self._node.node.credential
+        if name is None:
+            return None
+        self.opened = await self._secrets.open(self._frame.run.workspace, name)
+        return self.opened
+
+
+def idempotency_key(root: bytes, node: str, loop_path: str, page: int) -> str:
+    """`ff-` and 32 hex digits of sha256(root execution, node, loop path, page)."""
+    text = f"{id_text(root)}|{node}|{loop_path}|{page}"
+    return "ff-" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def pinned_outcome(node: NodePlan) -> Output | None:
+    """A test run's fixed output, where the node has one."""
+    return None if node.pinned is UNSET else Output(node.first_port, node.pinned)
+
+
+def as_node_error(error: NodeFailed, node: NodePlan, frame: Frame, attempt: int) -> NodeError:
+    """The error as it is recorded and shown."""
+    where = path_text(frame.scope, frame.path)
+    return NodeError(
+        code=str(error.parameters.get("custom") or error.code),
+        message=error.message,
+        node=node.id,
+        attempt=attempt,
+        hint=error.hint or (f"in {where}" if where else ""),
+        line=error.parameters.get("line", UNSET),
+        column=error.parameters.get("column", UNSET),
+        excerpt=error.parameters.get("excerpt", UNSET),
+    )
+
+
+def error_route(node: NodePlan, error: NodeError, value: Value) -> tuple[str | None, Value]:
+    """Where on_error lets a failed node leave, and with which value."""
+    if node.node.on_error == "fail":
+        return None, None
+    plain = msgspec.to_builtins(error)
+    if node.node.on_error == "continue":
+        return "main", {"error": plain}
+    return "error", {"error": plain, "input": None if value is UNFIRED else value}
+
+
+def retry_delay(retry: Retry, attempt: int, error: NodeFailed, fraction: float) -> float:
+    """Seconds before the next attempt: the backoff with full jitter; a peer's Retry-After wins.
+
+    `fraction` is a random number of 0…1. Exponential doubles (AWS Architecture Blog, "Exponential
+    Backoff And Jitter", full jitter).
+    """
+    if error.retry_after is not None:
+        return min(error.retry_after, MAX_RETRY_AFTER)
+    initial, longest = seconds(retry.initial), seconds(retry.max)
+    factor = {"exponential": 2.0 ** min(attempt - 1, 60), "linear": float(attempt), "fixed": 1.0}[
+        retry.backoff
+    ]
+    delay = min(initial * factor, longest)
+    return delay * fraction if retry.jitter else delay
+
+
+MAX_RETRY_AFTER = 3600.0
+"""An absurd Retry-After (days) is cut to this."""

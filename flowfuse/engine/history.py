@@ -1,0 +1,281 @@
+"""What a run did, node by node, worked out from its records for people to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from flowfuse.clock import id_text
+from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.workflows import Content, WorkflowRepository
+from flowfuse.engine import records
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.frame import UNFIRED, path_text
+from flowfuse.engine.plan import NodePlan, Plan, ScopePlan
+from flowfuse.engine.state import Log, StateManager
+from flowfuse.model import (
+    Answer,
+    Attempt,
+    Execution,
+    ExecutionDetail,
+    NodeError,
+    NodeRun,
+    State,
+    Value,
+    Workflow,
+)
+
+MAX_NODE_RUNS = 2000
+"""A page shows at most this many node runs; more are counted."""
+
+Key = tuple[int, tuple[int, ...]]
+
+
+class History:
+    """Reads finished and running executions in full."""
+
+    def __init__(
+        self,
+        executions: ExecutionRepository,
+        workflows: WorkflowRepository,
+        state: StateManager,
+        controller: ExecutionController,
+    ) -> None:
+        self._executions, self._workflows = executions, workflows
+        self._state, self._controller = state, controller
+
+    async def document(self, workspace: str, execution: str) -> Workflow:
+        """The content that a run is pinned to. Raises NotFound."""
+        return (await self._content(workspace, execution)).document
+
+    async def plan(self, workspace: str, execution: str) -> Plan:
+        """The compiled content of a run. Raises NotFound, WorkflowInvalid, MissingType."""
+        return self._controller.plan(await self._content(workspace, execution))
+
+    async def detail(self, workspace: str, execution: str) -> ExecutionDetail:
+        """An execution with each node's input, output, attempts and timing. Raises NotFound."""
+        found = await self._executions.get(workspace, execution)
+        plan = await self.plan(workspace, execution)
+        log = await self._state.log(workspace, execution)
+        return _Reader(plan, found).read(log)
+
+    async def _content(self, workspace: str, execution: str) -> Content:
+        number = await self._executions.content_of(workspace, execution)
+        return await self._workflows.content(workspace, number)
+
+
+class _Entry:
+    """What is known of one node in one scope instance while the records are read."""
+
+    __slots__ = ("attempts", "ended", "error", "output", "port", "started", "state")
+
+    def __init__(self, started: int) -> None:
+        self.started = started
+        self.ended: int | None = None
+        self.state = "running"
+        self.port: str | None = None
+        self.output: Value = None
+        self.error: NodeError | None = None
+        self.attempts: list[Attempt] = []
+
+
+class _Reader:
+    def __init__(self, plan: Plan, execution: Execution) -> None:
+        self._plan, self._execution = plan, execution
+        self._entries: dict[Key, _Entry] = {}
+        self._items: dict[Key, list[Value]] = {}
+        self._answer: Answer | None = None
+        self._input: Value = None
+        self._truncated = False
+        self._seq = 0
+
+    def read(self, log: Log) -> ExecutionDetail:
+        for _first, base, segment in log:
+            for record in segment:
+                self._seq += 1
+                _READ[record[0]](self, record, base)
+        return ExecutionDetail(
+            execution=self._execution,
+            input=self._input,
+            result=self._result(),
+            answer=self._answer,
+            seq=self._seq,
+            nodes=[self._node_run(key, entry) for key, entry in self._entries.items()] + self._skipped(),
+            truncated=self._truncated,
+        )
+
+    def _entry(self, record: list[Any], at: int) -> _Entry | None:
+        key = (record[1], tuple(record[2]))
+        entry = self._entries.get(key)
+        if entry is None:
+            if len(self._entries) >= MAX_NODE_RUNS:
+                self._truncated = True
+                return None
+            entry = self._entries[key] = _Entry(at)
+        return entry
+
+    def _start(self, record: list[Any], base: int) -> None:
+        self._input = record[2]
+        entry = self._entry([0, record[1], ()], base)
+        if entry is not None:
+            entry.state, entry.port, entry.output, entry.ended = "done", "main", record[2], base
+
+    def _done(self, record: list[Any], base: int) -> None:
+        _, _index, _path, port, value, at, took, attempt = record
+        entry = self._entry(record, base + at - took)
+        if entry is None:
+            return
+        entry.state, entry.port, entry.output, entry.ended = "done", port, value, base + at
+        _close_attempt(entry, attempt, base + at, "done", None)
+        if self._answer is not None and self._answer.body is UNFIRED:
+            self._answer = Answer(self._answer.status, self._answer.headers, value)
+
+    def _attempt(self, record: list[Any], base: int) -> None:
+        _, _index, _path, attempt, at = record
+        entry = self._entry(record, base + at)
+        if entry is None:
+            return
+        if entry.attempts and entry.attempts[-1].outcome == "running":
+            # A second start of an open attempt: the process died in between.
+            _close_attempt(entry, entry.attempts[-1].number, None, "interrupted", None)
+        entry.state = "running"
+        entry.attempts.append(Attempt(attempt, "running", base + at))
+
+    def _retry(self, record: list[Any], base: int) -> None:
+        _, _index, _path, attempt, at, error, _next = record
+        entry = self._entry(record, base + at)
+        if entry is not None:
+            entry.state = "retrying"
+            _close_attempt(entry, attempt, base + at, "failed", msgspec.convert(error, NodeError))
+
+    def _failed(self, record: list[Any], base: int) -> None:
+        _, _index, _path, attempt, at, error, port, value = record
+        entry = self._entry(record, base + at)
+        if entry is None:
+            return
+        entry.state, entry.port, entry.output, entry.ended = "failed", port, value, base + at
+        entry.error = msgspec.convert(error, NodeError)
+        _close_attempt(entry, attempt, base + at, "failed", entry.error)
+
+    def _wait(self, record: list[Any], base: int) -> None:
+        entry = self._entry(record, base + record[3])
+        if entry is not None:
+            entry.state = "waiting" if record[5] == "time" else "asking"
+
+    def _loop(self, record: list[Any], base: int) -> None:
+        entry = self._entry(record, base + record[3])
+        if entry is not None:
+            entry.state = "running"
+
+    def _round(self, record: list[Any], base: int) -> None:
+        """Rounds are told by the nodes of their bodies."""
+
+    def _block(self, record: list[Any], base: int) -> None:
+        """The rounds of a straight body, as the node runs that they were."""
+        _, _index, path, first, count, columns, _results, at, _took = record
+        for offset in range(count):
+            for index, values in columns:
+                entry = self._entry([0, index, (*path, first + offset)], base + at)
+                if entry is None:
+                    return
+                entry.state, entry.port, entry.ended = "done", "main", base + at
+                entry.output = values[offset]
+
+    def _note(self, record: list[Any], base: int) -> None:
+        note = record[4]
+        if note[0] == "respond" and self._answer is None:
+            self._answer = Answer(note[1], note[2], UNFIRED)
+
+    def _state(self, record: list[Any], base: int) -> None:
+        """The row says the state."""
+
+    def _interrupted(self, record: list[Any], base: int) -> None:
+        entry = self._entry(record, base + record[4])
+        if entry is not None:
+            entry.state, entry.ended = "interrupted", base + record[4]
+            number = entry.attempts[-1].number if entry.attempts else 1
+            _close_attempt(entry, number, base + record[4], "interrupted", None)
+
+    def _node_run(self, key: Key, entry: _Entry) -> NodeRun:
+        node = self._plan.nodes[key[0]]
+        return NodeRun(
+            node=node.id,
+            path=path_text(node.scope, key[1]),
+            state=entry.state,
+            port=entry.port,
+            input=self._input_of(node, key[1]),
+            output=entry.output,
+            error=entry.error,
+            started=entry.started,
+            ended=entry.ended,
+            attempts=entry.attempts,
+        )
+
+    def _skipped(self) -> list[NodeRun]:
+        """Of a run that has ended: the nodes that nothing reached."""
+        if self._execution.state not in ("completed", "failed", "cancelled"):
+            return []
+        ran = {index for index, _ in self._entries}
+        skipped = [n for n in self._plan.nodes if n.index not in ran]
+        return [NodeRun(node=n.id, path="", state="skipped") for n in skipped]
+
+    def _input_of(self, node: NodePlan, path: tuple[int, ...]) -> Value:
+        """What came in by the edges that fired: one value, or an object by source node."""
+        arrived: dict[str, Value] = {}
+        for source in self._plan.nodes:
+            for port, (live, _) in source.routes.items():
+                if any(arrow.target is node for arrow in live):
+                    entry = self._entries.get((source.index, path))
+                    if entry is not None and entry.port == port:
+                        arrived[source.id] = entry.output
+        if len(arrived) == 1:
+            return next(iter(arrived.values()))
+        if arrived:
+            return arrived
+        return self._item(node.scope, path)
+
+    def _item(self, scope: ScopePlan, path: tuple[int, ...]) -> Value:
+        """The first node of a body gets the round's item, which only the loop's input can tell."""
+        loop = scope.loop
+        if loop is None or not path:
+            return self._input if not path else None
+        items = self._items.get((loop.index, path[:-1]))
+        return items[path[-1]] if items is not None and path[-1] < len(items) else None
+
+    def _result(self) -> Value:
+        if self._execution.state != "completed":
+            return None
+        if self._answer is not None:
+            return self._answer.body
+        ends = [
+            (node.id, entry.output)
+            for node in self._plan.root.ends
+            if (entry := self._entries.get((node.index, ()))) is not None and entry.port is not None
+        ]
+        return ends[0][1] if len(ends) == 1 else dict(ends) or None
+
+
+def _close_attempt(
+    entry: _Entry, number: int, ended: int | None, outcome: str, error: NodeError | None
+) -> None:
+    if not entry.attempts or entry.attempts[-1].outcome != "running":
+        return
+    begun = entry.attempts.pop()
+    entry.attempts.append(Attempt(number, outcome, begun.started, ended, error))
+
+
+_READ: dict[int, Any] = {
+    records.START: _Reader._start,
+    records.DONE: _Reader._done,
+    records.ATTEMPT: _Reader._attempt,
+    records.RETRY: _Reader._retry,
+    records.FAILED: _Reader._failed,
+    records.WAIT: _Reader._wait,
+    records.LOOP: _Reader._loop,
+    records.ROUND: _Reader._round,
+    records.BLOCK: _Reader._block,
+    records.NOTE: _Reader._note,
+    records.STATE: _Reader._state,
+    records.INTERRUPTED: _Reader._interrupted,
+}

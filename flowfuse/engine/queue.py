@@ -1,0 +1,157 @@
+"""QueueManager: the persistent core of the queue.
+
+Executions that wait are rows: for a free place (pending), for a time (waiting), or for being continued
+after a restart. Claiming is committed before the work begins, so that a run that ends the process is
+known to have been under way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from typing import Any
+
+from flowfuse.data.database import Database
+from flowfuse.model import State
+
+POISON_DEATHS = 3
+"""A run that was under way at this many process deaths in a row, with nothing new committed, is failed."""
+SUSPECT_DEATHS = 2
+
+
+class Recovered:
+    """What a start found: runs to continue, those that must run alone, those that are given up."""
+
+    def __init__(self) -> None:
+        self.resume: deque[tuple[str, bytes]] = deque()
+        self.suspects: deque[tuple[str, bytes]] = deque()
+        self.poisoned: list[tuple[str, bytes]] = []
+
+
+class QueueManager:
+    """Pending, waiting and interrupted executions, as rows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.epoch = 0
+        self.pending = 0
+        """How many executions wait for a free place; kept beside the rows, so that nobody counts them."""
+
+    async def open(self) -> bool:
+        """Begin a new epoch of ownership; whether the last one ended without a shutdown."""
+
+        def begin(connection: sqlite3.Connection) -> tuple[int, bool, int]:
+            epoch = int(_meta(connection, "epoch") or 0) + 1
+            clean = epoch == 1 or _meta(connection, "clean_shutdown") == 1
+            _set_meta(connection, "epoch", epoch)
+            _set_meta(connection, "clean_shutdown", 0)
+            found = connection.execute("SELECT count(*) FROM executions WHERE state = 0").fetchone()
+            return epoch, clean, int(found[0])
+
+        self.epoch, clean, self.pending = await self._database.write(begin)
+        return not clean
+
+    async def close_cleanly(self) -> None:
+        """Note that everything was drained: the next start counts no process death."""
+        await self._database.write(lambda connection: _set_meta(connection, "clean_shutdown", 1))
+
+    async def recover(self, *, died: bool) -> Recovered:
+        """Running executions to continue. After a death, those under way are counted against it."""
+        last = self.epoch - 1
+
+        def count(connection: sqlite3.Connection) -> list[sqlite3.Row]:
+            if died:
+                connection.execute(
+                    "UPDATE executions SET deaths = CASE WHEN deaths > 0 AND claim_seq = "
+                    "(SELECT ifnull(max(first_seq), 0) FROM segments WHERE execution_id = id) "
+                    "THEN deaths + 1 ELSE 1 END, "
+                    "claim_seq = (SELECT ifnull(max(first_seq), 0) FROM segments WHERE execution_id = id) "
+                    "WHERE state = 1 AND waiting IS NULL AND epoch = ?",
+                    (last,),
+                )
+            else:
+                connection.execute("UPDATE executions SET deaths = 0 WHERE state = 1 AND deaths > 0")
+            return connection.execute(
+                "SELECT workspace_id, id, deaths FROM executions INDEXED BY executions_running "
+                "WHERE state = 1 AND waiting IS NULL ORDER BY id"
+            ).fetchall()
+
+        recovered = Recovered()
+        for row in await self._database.write(count):
+            place = (row["workspace_id"], bytes(row["id"]))
+            if row["deaths"] >= POISON_DEATHS:
+                recovered.poisoned.append(place)
+            elif row["deaths"] >= SUSPECT_DEATHS:
+                recovered.suspects.append(place)
+            else:
+                recovered.resume.append(place)
+        return recovered
+
+    async def claim_pending(self, limit: int, now_us: int) -> list[tuple[str, bytes]]:
+        """Take the pending executions that are next by priority and age."""
+
+        def claim(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
+            rows = connection.execute(
+                "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = ? "
+                "ORDER BY priority DESC, id LIMIT ?",
+                (State.pending, limit),
+            ).fetchall()
+            connection.executemany(
+                "UPDATE executions SET state = ?, epoch = ?, started = ? WHERE id = ? AND state = ?",
+                [(State.running, self.epoch, now_us, row["id"], State.pending) for row in rows],
+            )
+            return [(row["workspace_id"], bytes(row["id"])) for row in rows]
+
+        claimed: list[tuple[str, bytes]] = await self._database.write(claim)
+        self.pending = max(0, self.pending - len(claimed))
+        return claimed
+
+    async def claim(self, places: list[tuple[str, bytes]]) -> None:
+        """Own runs that are continued, before they are."""
+
+        def own(connection: sqlite3.Connection) -> None:
+            connection.executemany(
+                "UPDATE executions SET epoch = ? WHERE id = ?", [(self.epoch, raw) for _, raw in places]
+            )
+
+        await self._database.write(own)
+
+    async def due(self, now_us: int, limit: int) -> list[tuple[str, bytes]]:
+        """Waiting executions whose time has come, the earliest first."""
+        rows = await self._database.rows(
+            "SELECT workspace_id, id FROM executions INDEXED BY executions_wake "
+            "WHERE wake_at IS NOT NULL AND wake_at <= ? AND state = 1 ORDER BY wake_at LIMIT ?",
+            (now_us, limit),
+        )
+        return [(row["workspace_id"], bytes(row["id"])) for row in rows]
+
+    async def next_wake(self) -> int | None:
+        """When the next waiting execution is due."""
+        row = await self._database.row(
+            "SELECT wake_at FROM executions INDEXED BY executions_wake "
+            "WHERE wake_at IS NOT NULL AND state = 1 ORDER BY wake_at LIMIT 1"
+        )
+        return None if row is None else int(row["wake_at"])
+
+    async def probe(self) -> None:
+        """Commit something small. Raises DatabaseUnavailable."""
+        await self._database.write(lambda connection: _set_meta(connection, "probe", self.epoch))
+
+    async def forget_deliveries(self, now_us: int) -> None:
+        """Delivery ids are kept for 72 hours."""
+        await self._database.write(
+            lambda connection: connection.execute("DELETE FROM deliveries WHERE expires < ?", (now_us,))
+        )
+
+
+def _meta(connection: sqlite3.Connection, key: str) -> Any:
+    row = connection.execute("SELECT value FROM meta WHERE workspace_id = '' AND key = ?", (key,)).fetchone()
+    return None if row is None else row["value"]
+
+
+def _set_meta(connection: sqlite3.Connection, key: str, value: Any) -> None:
+    connection.execute(
+        "INSERT INTO meta (workspace_id, key, value) VALUES ('', ?, ?) "
+        "ON CONFLICT (workspace_id, key) DO UPDATE SET value = excluded.value",
+        (key, value),
+    )

@@ -1,0 +1,113 @@
+"""Records and segments: how what happened in a run is written down.
+
+A record is a tuple whose first item is its kind; times in it are microseconds after the segment's
+base. All records between two commits of a run make one segment: one value, one row. The numbered
+events of an execution are its records, counted from 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import Any
+
+import msgspec
+
+from flowfuse.errors import SegmentBroken
+from flowfuse.node import pack
+
+START = 0  # (0, trigger, value)
+DONE = 1  # (1, node, path, port, value, at, took, attempt)
+ATTEMPT = 2  # (2, node, path, attempt, at)                      committed before the effect leaves
+RETRY = 3  # (3, node, path, attempt, at, error, next_at)        an attempt failed and is repeated
+FAILED = 4  # (4, node, path, attempt, at, error, port, value)   port: where on_error lets it leave
+WAIT = 5  # (5, node, path, at, until, why)
+LOOP = 6  # (6, loop, path, at)
+ROUND = 7  # (7, loop, path, number, ok, value, at)
+BLOCK = 8  # (8, loop, path, first, count, columns, results, at, took)
+NOTE = 9  # (9, node, path, at, note)
+STATE = 10  # (10, state, at, reason, error)
+INTERRUPTED = 11  # (11, node, path, attempt, at)                an effect was ended from outside
+
+BLOB_BYTES = 256 * 1024
+"""A record larger than this keeps its value in a blob."""
+
+_COMPRESS_FROM = 1024
+_RAW, _ZSTD = 0, 1
+_BLOB_EXT = 1
+
+
+class BlobRef(msgspec.Struct, frozen=True):
+    """Stands in a decoded record where the value lies in a blob."""
+
+    digest: bytes
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """A value to be stored by its content."""
+
+    digest: bytes
+    data: bytes
+
+
+def encode(record: tuple[Any, ...], value_at: int) -> tuple[bytes, Blob | None]:
+    """A record's bytes; a large value goes out into a blob. Raises OutputInvalid for what is not JSON."""
+    packed = pack(record)
+    if len(packed) <= BLOB_BYTES:
+        return packed, None
+    data = pack(record[value_at])
+    digest = digest_of(data)
+    reference = msgspec.msgpack.Ext(_BLOB_EXT, digest)
+    short = (*record[:value_at], reference, *record[value_at + 1 :])
+    return msgspec.msgpack.encode(short), Blob(digest, data)
+
+
+def _array_header(count: int) -> bytes:
+    if count < 16:
+        return bytes((0x90 | count,))
+    if count < 0x10000:
+        return b"\xdc" + count.to_bytes(2, "big")
+    return b"\xdd" + count.to_bytes(4, "big")
+
+
+def segment(base_us: int, records: list[bytes]) -> bytes:
+    """The stored form of a run's records: a format byte, a checksum, and their MessagePack."""
+    body = b"\x92" + msgspec.msgpack.encode(base_us) + _array_header(len(records)) + b"".join(records)
+    if len(body) < _COMPRESS_FROM:
+        return bytes((_RAW,)) + zlib.crc32(body).to_bytes(4, "big") + body
+    packed = compress(body)
+    return bytes((_ZSTD,)) + zlib.crc32(packed).to_bytes(4, "big") + packed
+
+
+def open_segment(data: bytes, execution: str) -> tuple[int, list[list[Any]]]:
+    """(base, records) of a stored segment. Raises SegmentBroken where a byte of it is damaged."""
+    body = bytes(data[5:])
+    if len(data) < 6 or zlib.crc32(body) != int.from_bytes(data[1:5], "big") or data[0] > _ZSTD:
+        raise SegmentBroken(execution=execution, reason="its checksum is wrong")
+    if data[0] == _ZSTD:
+        body = decompress(body)
+    base, found = msgspec.msgpack.decode(body, ext_hook=_ext_hook)
+    return base, found
+
+
+def _ext_hook(code: int, data: memoryview) -> BlobRef:
+    return BlobRef(bytes(data))
+
+
+def compress(data: bytes) -> bytes:
+    """zstd at its quick level."""
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=1).compress(data)
+
+
+def decompress(data: bytes) -> bytes:
+    """The opposite of `compress`."""
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
+def digest_of(data: bytes) -> bytes:
+    """The name of a blob: its content's sha256."""
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,220 @@
+"""A Run: one execution in memory, what it has recorded since its last commit, and who waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from flowfuse.clock import id_text
+from flowfuse.engine import records
+from flowfuse.engine.frame import Frame
+from flowfuse.engine.plan import NodePlan, Plan
+from flowfuse.model import Answer, NodeError, State, Value, check_transition
+from flowfuse.node import LogNote, RespondNote
+
+# Segments after this many bytes, or this long after their oldest record, are not held back any more.
+FLUSH_BYTES = 256 * 1024
+FLUSH_SECONDS = 0.1
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A node of this run that is done at a time, or when a person answers."""
+
+    frame: Frame
+    node: NodePlan
+    until_us: int
+    why: str
+
+
+class Run:
+    """One execution that is being worked on. All changes go through the methods below."""
+
+    __slots__ = (
+        "accepted",
+        "answer",
+        "answered",
+        "base_us",
+        "blobs",
+        "broken",
+        "buffer",
+        "buffer_bytes",
+        "claim_seq",
+        "committing",
+        "content_id",
+        "created",
+        "deaths",
+        "delivery",
+        "draining",
+        "epoch",
+        "error",
+        "execution_view_",
+        "failures",
+        "id",
+        "inserted",
+        "launches",
+        "loops",
+        "mode",
+        "now_us",
+        "oldest",
+        "operator",
+        "owner",
+        "plan",
+        "priority",
+        "ran_us",
+        "ready",
+        "reason",
+        "replaying",
+        "result",
+        "retries",
+        "root",
+        "root_frame",
+        "scheduled",
+        "seq",
+        "since",
+        "started",
+        "state",
+        "tasks",
+        "timer",
+        "timezone",
+        "trigger",
+        "trigger_value",
+        "variables",
+        "waiting",
+        "waits",
+        "walking",
+        "workflow_id",
+        "workflow_timer",
+        "workspace",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        id: bytes,
+        workspace: str,
+        workflow_id: str,
+        content_id: int,
+        plan: Plan,
+        trigger: NodePlan,
+        trigger_value: Value,
+        mode: str,
+        now_us: int,
+        epoch: int,
+        root: bytes | None = None,
+        owner: str = "server",
+    ) -> None:
+        settings = plan.workflow.settings
+        self.id, self.workspace, self.workflow_id = id, workspace, workflow_id
+        self.content_id, self.plan, self.trigger = content_id, plan, trigger
+        self.trigger_value = trigger_value
+        self.mode, self.epoch, self.owner = mode, epoch, owner
+        self.root = root if root is not None else id
+        self.state = State.running
+        self.created = self.now_us = self.base_us = now_us
+        self.started: int | None = now_us
+        self.since = now_us
+        self.priority = settings.priority
+        self.timezone = settings.timezone
+        self.variables: dict[str, Value] = settings.variables
+        self.operator = mode == "cli"
+        self.seq = 0
+        self.claim_seq = 0
+        self.deaths = 0
+        self.ran_us = 0
+        self.reason: str | None = None
+        self.error: NodeError | None = None
+        self.result: Value = None
+        self.answer: Answer | None = None
+        self.inserted = False
+        self.delivery: tuple[str, str, int] | None = None
+        self.buffer: list[bytes] = []
+        self.buffer_bytes = 0
+        self.blobs: list[tuple[bytes, bytes]] = []
+        self.oldest = 0.0
+        self.ready: deque[tuple[Any, NodePlan | None]] = deque()
+        self.tasks: dict[tuple[int, tuple[int, ...]], asyncio.Task[None]] = {}
+        self.launches: list[Callable[[], None]] = []
+        self.loops: dict[tuple[int, tuple[int, ...]], Any] = {}
+        self.waits: dict[tuple[int, tuple[int, ...]], Waiting] = {}
+        self.retries: dict[tuple[int, tuple[int, ...]], Any] = {}
+        self.failures = 0
+        self.walking = self.scheduled = self.draining = self.replaying = self.broken = False
+        self.waiting: str | None = None
+        self.workflow_timer: Any = None
+        self.committing = 0
+        self.timer: Any = None
+        self.answered: asyncio.Future[None] | None = None
+        self.accepted: asyncio.Future[None] | None = None
+        self.execution_view_: dict[str, Value] | None = None
+        self.root_frame = Frame(plan.root, self, None, ())
+
+    @property
+    def execution_view(self) -> dict[str, Value]:
+        """What expressions see as `execution`."""
+        if self.execution_view_ is None:
+            self.execution_view_ = {
+                "id": id_text(self.id),
+                "root": id_text(self.root),
+                "mode": self.mode,
+                "trigger": self.trigger.id,
+                "started": self.created,
+            }
+        return self.execution_view_
+
+    @property
+    def workflow_view(self) -> dict[str, Value]:
+        """What expressions see as `workflow`."""
+        workflow = self.plan.workflow
+        return {"id": self.workflow_id, "name": workflow.name, "timezone": self.timezone}
+
+    def move(self, target: State, reason: str | None = None) -> None:
+        """Change the state by the transition table and record it. Raises IllegalTransition."""
+        check_transition(self.state, target)
+        self.state = target
+        self.reason = reason
+        error = msgspec.to_builtins(self.error) if self.error is not None else None
+        self.write((records.STATE, int(target), self.now_us - self.base_us, reason, error))
+
+    def write(self, record: tuple[Any, ...], value_at: int = 0) -> None:
+        """Add a record to the segment. Raises OutputInvalid where a value in it is not JSON."""
+        packed, blob = records.encode(record, value_at)
+        self.keep(packed, blob)
+
+    def keep(self, packed: bytes, blob: records.Blob | None) -> None:
+        """Add an encoded record to the segment."""
+        if blob is not None:
+            self.blobs.append((blob.digest, records.compress(blob.data)))
+            self.buffer_bytes += len(blob.data)
+        self.buffer.append(packed)
+        self.buffer_bytes += len(packed)
+        self.seq += 1
+
+    def take_note(self, frame: Frame, node: NodePlan, note: Any) -> None:
+        """Record what a node leaves beside its output; the first answer of a run counts."""
+        at = self.now_us - self.base_us
+        if isinstance(note, RespondNote):
+            if self.answer is not None:
+                return
+            self.write((records.NOTE, node.index, frame.path, at, ["respond", note.status, note.headers]))
+            self.answer = Answer(note.status, note.headers, UNANSWERED)
+        elif isinstance(note, LogNote):
+            self.write((records.NOTE, node.index, frame.path, at, ["log", note.level, note.message]))
+
+    def take_segment(self) -> tuple[bytes, int, str, bytes] | None:
+        """The records since the last commit as one row, and begin the next segment."""
+        if not self.buffer:
+            return None
+        first = self.seq - len(self.buffer) + 1
+        data = records.segment(self.base_us, self.buffer)
+        self.buffer = []
+        self.buffer_bytes = 0
+        self.base_us = self.now_us
+        return (self.id, first, self.workspace, data)
+
+
+UNANSWERED: Any = object()
+"""Stands as an answer's body between a respond node's note and its output."""

@@ -1,0 +1,498 @@
+"""Walker: moves a run along its plan.
+
+Pure nodes run here and now, one after the other; only a node with effects, or an expression too large
+for the event loop, becomes a task. What has to wait for a commit is put into `run.launches`. The walk
+gives way to other work every few milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+
+from flowfuse.clock import Clock
+from flowfuse.engine import records
+from flowfuse.engine.executor import NodeExecutor, as_node_error, error_route, pinned_outcome, retry_delay
+from flowfuse.engine.frame import Frame, halted, scope_result
+from flowfuse.engine.loops import Loops, LoopState, inside
+from flowfuse.engine.plan import Arrow, NodePlan
+from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Run, Waiting
+from flowfuse.errors import FlowFuseError, NodeFailed
+from flowfuse.expression import Heavy
+from flowfuse.faults import crash_point
+from flowfuse.model import TERMINAL, NodeError, State, Value
+from flowfuse.node import Outcome, Output, Params, Wait
+
+log = logging.getLogger("flowfuse.engine")
+
+SLICE_SECONDS = 0.004
+
+
+class Host(Protocol):
+    """What the walker asks of the controller."""
+
+    def flush(self, run: Run) -> None:
+        """Commit what the run has recorded; launch afterwards what waits for it."""
+
+    def settled(self, run: Run) -> None:
+        """Nothing more can be done for the run at this moment."""
+
+    def live(self, run: Run, node: NodePlan, frame: Frame) -> None:
+        """An attempt has left: tell whoever watches."""
+
+
+class UnknownFault(NodeFailed):
+    """A defect in node code; the log has the traceback, the run only this sentence."""
+
+    code = "internal"
+
+
+class Walker:
+    """Walks the plans of runs."""
+
+    def __init__(self, executor: NodeExecutor, clock: Clock, random: Callable[[], float], host: Host) -> None:
+        self.executor, self.clock, self.host = executor, clock, host
+        self._random = random
+        self.loops = Loops(self)
+
+    def start(self, run: Run) -> None:
+        """Record the acceptance, and let the trigger fire."""
+        run.write((records.START, run.trigger.index, run.trigger_value), 2)
+        self.fire_trigger(run)
+
+    def fire_trigger(self, run: Run) -> None:
+        """The run's trigger leaves by its port; the other triggers count as skipped."""
+        frame = run.root_frame
+        for trigger in run.plan.triggers:
+            if trigger is not run.trigger:
+                frame.open -= 1
+                for arrow in trigger.no_route[1]:
+                    self._dead(frame, arrow.target)
+        self.decide(frame, run.trigger, "main", run.trigger_value)
+
+    def advance(self, run: Run) -> None:
+        """Do what can be done now, for a slice of time."""
+        if run.walking:
+            return
+        run.walking = True
+        try:
+            more = self._walk(run)
+        finally:
+            run.walking = False
+        if not more:
+            self.host.settled(run)
+            return
+        if run.buffer and (run.buffer_bytes > FLUSH_BYTES or self.clock.perf() - run.oldest > FLUSH_SECONDS):
+            self.host.flush(run)
+        if not run.scheduled:
+            run.scheduled = True
+            asyncio.get_running_loop().call_soon(self._continue, run)
+
+    def _continue(self, run: Run) -> None:
+        run.scheduled = False
+        if run.state is State.running:
+            self.advance(run)
+
+    def _walk(self, run: Run) -> bool:
+        """Enter ready nodes until none is left or the slice is over; whether some are left."""
+        ready = run.ready
+        begun = self.clock.perf()
+        if not run.buffer:
+            run.oldest = begun
+        limit, steps = begun + SLICE_SECONDS, 0
+        while ready and run.state is State.running and not run.draining:
+            frame, node = ready.popleft()
+            if node is None:
+                self.loops.pump(frame)
+            elif run.failures and halted(frame):
+                self.check(frame)
+            else:
+                self._enter(frame, node)
+            steps += 1
+            if not steps & 7 and self.clock.perf() > limit:
+                break
+        return bool(ready) and run.state is State.running and not run.draining
+
+    def _enter(self, frame: Frame, node: NodePlan) -> None:
+        value = frame.input = frame.arrived[node.slot]
+        run = frame.run
+        if run.mode == "test":
+            pinned = pinned_outcome(node)
+            if pinned is not None:
+                self.complete(frame, node, pinned, 1)
+                return
+        if node.step is None:
+            frame.now_us = run.now_us
+            then = self.loops.start if node.loop else self._attempt
+            self.with_params(frame, node, value, partial(then, frame, node))
+            return
+        try:
+            outcome = self.executor.run_pure(frame, node)
+        except NodeFailed as error:
+            self.fail(frame, node, error, 1)
+            return
+        if outcome is None:
+            self._offload(frame, node, self.executor.run_heavy(frame, node), self._heavy_done)
+            return
+        self.complete(frame, node, outcome, 1)
+
+    def complete(self, frame: Frame, node: NodePlan, outcome: Outcome, attempt: int) -> None:
+        """A node has ended well: store it and go on behind it."""
+        if type(outcome) is Wait:
+            self.wait(frame, node, outcome.until_us, "time")
+            return
+        assert isinstance(outcome, Output)
+        try:
+            self.executor.store(frame, node, outcome, attempt)
+        except NodeFailed as error:
+            self.fail(frame, node, error, attempt)
+            return
+        self.decide(frame, node, outcome.port, outcome.value)
+
+    def decide(self, frame: Frame, node: NodePlan, port: str, value: Value) -> None:
+        """Give the value to the edges of the port; the edges of all other ports will never fire."""
+        frame.values[node.slot] = value
+        frame.open -= 1
+        live, dead = node.routes.get(port, node.no_route)
+        for arrow in live:
+            self.arrive(frame, arrow, value)
+        for arrow in dead:
+            self._dead(frame, arrow.target)
+        if frame.open == 0:
+            self._end(frame)
+
+    def arrive(self, frame: Frame, arrow: Arrow, value: Value) -> None:
+        """An edge has fired."""
+        target = arrow.target
+        slot = target.slot
+        if target.in_count == 1:
+            frame.arrived[slot] = value
+            frame.run.ready.append((frame, target))
+            return
+        frame.pending[slot] -= 1
+        if target.any_join:
+            if not frame.fired[slot]:
+                frame.fired[slot] = True
+                frame.arrived[slot] = value
+                frame.sources[slot] = [(arrow.source, value)]
+                frame.run.ready.append((frame, target))
+            return
+        if frame.fired[slot]:
+            frame.arrived[slot].append((arrow.order, arrow.source, value))
+        else:
+            frame.fired[slot] = True
+            frame.arrived[slot] = [(arrow.order, arrow.source, value)]
+        if frame.pending[slot] == 0:
+            self._join(frame, target)
+
+    def _join(self, frame: Frame, node: NodePlan) -> None:
+        """All edges of an `all` join are decided, and some fired: its input is known."""
+        arrived = sorted(frame.arrived[node.slot], key=lambda arrival: arrival[0])
+        one = len(arrived) == 1
+        frame.arrived[node.slot] = arrived[0][2] if one else {source: value for _, source, value in arrived}
+        frame.sources[node.slot] = [(source, value) for _, source, value in arrived]
+        frame.run.ready.append((frame, node))
+
+    def _dead(self, frame: Frame, node: NodePlan) -> None:
+        """An edge will never fire; what has no other way to be reached is skipped, and all behind it."""
+        stack = [node]
+        while stack:
+            current = stack.pop()
+            slot = current.slot
+            frame.pending[slot] -= 1
+            if frame.pending[slot] > 0:
+                continue
+            if frame.fired[slot]:
+                if not current.any_join:
+                    self._join(frame, current)
+                continue
+            frame.open -= 1
+            stack.extend(arrow.target for arrow in current.no_route[1])
+
+    def fail(self, frame: Frame, node: NodePlan, error: NodeFailed, attempt: int) -> None:
+        """A node has failed for good: on_error says what that means."""
+        frame.run.now_us = self.clock.now_us()
+        self.fail_with(frame, node, as_node_error(error, node, frame, attempt), attempt)
+
+    def fail_with(self, frame: Frame, node: NodePlan, error: NodeError, attempt: int) -> None:
+        """The same with the error as it is recorded."""
+        run = frame.run
+        port, value = error_route(node, error, frame.arrived[node.slot])
+        at = run.now_us - run.base_us
+        plain = msgspec.to_builtins(error)
+        run.write((records.FAILED, node.index, frame.path, attempt, at, plain, port, value), 7)
+        if port is not None:
+            self.decide(frame, node, port, value)
+            return
+        self.stop_frame(frame, error)
+
+    def stop_frame(self, frame: Frame, error: NodeError) -> None:
+        """Nothing new starts in this frame, nor inside it; it ends when what runs has ended."""
+        frame.run.failures += 1
+        if frame.error is None:
+            frame.error = error
+        self.abandon(frame.run)
+        self.check(frame)
+
+    def abandon(self, run: Run) -> None:
+        """Waits and pending repeats do not run, so they need not be waited for when their frame stops."""
+        freed = []
+        for pending in (run.waits, run.retries):
+            for key in [key for key, each in pending.items() if halted(each.frame)]:
+                each = pending.pop(key)
+                if not isinstance(each, Waiting):
+                    each.cancel()
+                each.frame.active -= 1
+                freed.append(each.frame)
+        for frame in freed:
+            self.check(frame)
+
+    def check(self, frame: Frame) -> None:
+        """Something in the frame has ended: perhaps it was the last."""
+        if frame.open < 0:
+            return
+        stopped = frame.error is not None or (frame.run.failures > 0 and halted(frame))
+        if (stopped and frame.active == 0) or frame.open == 0:
+            self._end(frame)
+
+    def _end(self, frame: Frame) -> None:
+        if frame.run.replaying:
+            return
+        if frame.parent is not None:
+            frame.open = -1
+            self.loops.round_ended(frame)
+            return
+        run = frame.run
+        if run.state is State.paused and frame.error is None:
+            return
+        frame.open = -1
+        self.finish(run)
+
+    def finish(self, run: Run) -> None:
+        """The run has nothing left to do: its terminal state and its result."""
+        frame = run.root_frame
+        run.now_us = max(run.now_us, self.clock.now_us())
+        if frame.error is not None:
+            run.error = frame.error
+            run.move(State.failed, frame.error.code)
+            return
+        run.result = run.answer.body if run.answer is not None else scope_result(frame)
+        run.move(State.completed)
+
+    def with_params(self, frame: Frame, node: NodePlan, value: Value, then: Callable[[Params], None]) -> None:
+        """Resolve a node's Params, in a worker thread where they are large, and go on with them."""
+        try:
+            params = self.executor.resolve(frame, node, value)
+        except NodeFailed as error:
+            self.fail(frame, node, error, 1)
+        except Heavy:
+            resolving = self.executor.resolve_heavy(frame, node, value)
+            self._offload(frame, node, resolving, lambda _frame, _node, result: then(result))
+        else:
+            then(params)
+
+    def _offload(
+        self, frame: Frame, node: NodePlan, work: Any, then: Callable[[Frame, NodePlan, Any], None]
+    ) -> None:
+        frame.active += 1
+        key = (node.index, frame.path)
+        frame.run.tasks[key] = asyncio.get_running_loop().create_task(self._await(frame, node, work, then))
+
+    async def _await(
+        self, frame: Frame, node: NodePlan, work: Any, then: Callable[[Frame, NodePlan, Any], None]
+    ) -> None:
+        run = frame.run
+        try:
+            result: Any = await work
+        except NodeFailed as error:
+            result = error
+        except Exception:
+            log.exception("A node of type %s broke", node.type.type)
+            result = UnknownFault()
+        del run.tasks[(node.index, frame.path)]
+        frame.active -= 1
+        if run.state in TERMINAL:
+            return
+        if isinstance(result, NodeFailed):
+            self.fail(frame, node, result, 1)
+        else:
+            then(frame, node, result)
+        self.advance(run)
+
+    def _heavy_done(self, frame: Frame, node: NodePlan, outcome: Outcome) -> None:
+        self.complete(frame, node, outcome, 1)
+
+    def _attempt(self, frame: Frame, node: NodePlan, params: Params, attempt: int = 1) -> None:
+        """Record an attempt; its effect leaves after the commit."""
+        first = frame.now_us
+        self.executor.begin(frame, node, attempt)
+        frame.active += 1
+        frame.run.launches.append(partial(self._launch, frame, node, params, attempt, first))
+
+    def _launch(self, frame: Frame, node: NodePlan, params: Params, attempt: int, first_us: int) -> None:
+        run = frame.run
+        if run.state is not State.running and run.state is not State.paused:
+            return
+        crash_point("before_effect")
+        effect = self._effect(frame, node, params, attempt, first_us)
+        run.tasks[(node.index, frame.path)] = asyncio.get_running_loop().create_task(effect)
+        self.host.live(run, node, frame)
+
+    async def _effect(
+        self, frame: Frame, node: NodePlan, params: Params, attempt: int, first_us: int
+    ) -> None:
+        run = frame.run
+        result: Outcome | NodeFailed
+        frame.now_us = first_us
+        try:
+            result = await self.executor.run_effect(frame, node, params, attempt)
+        except NodeFailed as error:
+            result = error
+        except FlowFuseError as error:
+            result = UnknownFault() if error.code == "internal" else NodeFailed(reason=error.message)
+        except asyncio.CancelledError:
+            self._interrupted(frame, node, attempt)
+            return
+        except Exception:
+            log.exception("A node of type %s broke", node.type.type)
+            result = UnknownFault()
+        crash_point("after_effect")
+        run.tasks.pop((node.index, frame.path), None)
+        if run.state in TERMINAL:
+            return
+        self._effect_ended(frame, node, result, attempt, first_us)
+        self.advance(run)
+
+    def _interrupted(self, frame: Frame, node: NodePlan, attempt: int) -> None:
+        """An effect was ended from outside. Of a run that goes on (a loop's timeout), it is recorded."""
+        run = frame.run
+        run.tasks.pop((node.index, frame.path), None)
+        if run.state in TERMINAL or run.draining or run.broken:
+            return
+        run.now_us = self.clock.now_us()
+        run.write((records.INTERRUPTED, node.index, frame.path, attempt, run.now_us - run.base_us))
+        frame.active -= 1
+        self.check(frame)
+        self.advance(run)
+
+    def record_interrupted(self, run: Run) -> None:
+        """Cancel ends running effects: note which."""
+        for index, path in run.tasks:
+            if run.plan.nodes[index].type.effects:
+                run.write((records.INTERRUPTED, index, path, 1, run.now_us - run.base_us))
+
+    def interrupt(self, run: Run, under: LoopState | None = None) -> None:
+        """End the running effects of a run, or only those in the body of one loop."""
+        for (index, path), task in list(run.tasks.items()):
+            node = run.plan.nodes[index]
+            if under is None or inside(node.scope, path, under):
+                task.cancel()
+        self.abandon(run)
+
+    def time_out(self, run: Run, limit: float) -> None:
+        """The workflow's own timeout is over: nothing new starts, what runs is ended."""
+        frame = run.root_frame
+        run.now_us = self.clock.now_us()
+        if frame.error is None:
+            frame.error = NodeError("workflow_timeout", f"The run took longer than {limit:g} s.")
+        run.failures += 1
+        self.interrupt(run)
+        self.check(frame)
+        self.advance(run)
+
+    def _effect_ended(
+        self, frame: Frame, node: NodePlan, result: Outcome | NodeFailed, attempt: int, first_us: int
+    ) -> None:
+        frame.run.now_us = self.clock.now_us()
+        if isinstance(result, NodeFailed) and self._repeat(frame, node, result, attempt, first_us):
+            return
+        frame.active -= 1
+        if isinstance(result, NodeFailed):
+            self.fail(frame, node, result, attempt)
+            return
+        self.complete(frame, node, result, attempt)
+        if frame.run.failures:
+            self.check(frame)
+
+    def _repeat(self, frame: Frame, node: NodePlan, error: NodeFailed, attempt: int, first_us: int) -> bool:
+        """Arrange the next attempt, where the error and the node's retry allow one."""
+        run, retry = frame.run, node.node.retry
+        if retry is None or not error.retryable or attempt >= retry.attempts:
+            return False
+        if run.failures and halted(frame):
+            return False
+        delay = retry_delay(retry, attempt, error, self._random())
+        next_us = run.now_us + int(delay * 1e6)
+        plain = msgspec.to_builtins(as_node_error(error, node, frame, attempt))
+        at = run.now_us - run.base_us
+        run.write((records.RETRY, node.index, frame.path, attempt, at, plain, next_us))
+        self.repeat_at(frame, node, attempt + 1, next_us, first_us)
+        return True
+
+    def repeat_at(self, frame: Frame, node: NodePlan, attempt: int, next_us: int, first_us: int) -> None:
+        """Start an attempt later; the frame already counts the node as active."""
+        key = (node.index, frame.path)
+        run = frame.run
+        if run.state is not State.running:
+            return
+        again = partial(self._again, frame, node, attempt, first_us)
+        run.retries[key] = Repeat(frame, self.clock.call_at(next_us, again))
+
+    def _again(self, frame: Frame, node: NodePlan, attempt: int, first_us: int) -> None:
+        run = frame.run
+        run.retries.pop((node.index, frame.path), None)
+        if run.state is not State.running or run.draining:
+            return
+        self.attempt_again(frame, node, attempt, first_us)
+        self.advance(run)
+
+    def attempt_again(self, frame: Frame, node: NodePlan, attempt: int, first_us: int) -> None:
+        """The same effect once more: inputs worked out as for its first attempt. Still active."""
+        frame.active -= 1
+        frame.now_us = first_us
+        frame.input = frame.arrived[node.slot]
+        then = partial(self._attempt, frame, node, attempt=attempt)
+        self.with_params(frame, node, frame.arrived[node.slot], then)
+
+    def wait(self, frame: Frame, node: NodePlan, until_us: int, why: str) -> None:
+        """A durable wait: a record and a mark on the row, no task."""
+        run = frame.run
+        run.now_us = self.clock.now_us()
+        if why == "time" and until_us <= run.now_us:
+            self.complete(frame, node, Output("main", frame.arrived[node.slot]), 1)
+            return
+        run.write((records.WAIT, node.index, frame.path, run.now_us - run.base_us, until_us, why))
+        frame.active += 1
+        run.waits[(node.index, frame.path)] = Waiting(frame, node, until_us, why)
+
+    def wake(self, run: Run) -> None:
+        """End the waits whose time has come."""
+        run.now_us = self.clock.now_us()
+        due = [key for key, each in run.waits.items() if each.why == "time" and each.until_us <= run.now_us]
+        for key in due:
+            waiting = run.waits.pop(key)
+            waiting.frame.active -= 1
+            self.complete(waiting.frame, waiting.node, Output("main", arrived_value(waiting)), 1)
+        self.advance(run)
+
+
+class Repeat:
+    """A failed attempt's node until its next attempt."""
+
+    __slots__ = ("frame", "timer")
+
+    def __init__(self, frame: Frame, timer: Any) -> None:
+        self.frame, self.timer = frame, timer
+
+    def cancel(self) -> None:
+        self.timer.cancel()
+
+
+def arrived_value(waiting: Waiting) -> Value:
+    """The input that a waiting node passes on."""
+    return waiting.frame.arrived[waiting.node.slot]

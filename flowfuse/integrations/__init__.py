@@ -1,0 +1,1 @@
+"""Integration Service: calls to the outside, credentials, webhooks."""

@@ -1,0 +1,180 @@
+"""CredentialVault: credentials sealed at rest, opened for one call, and taken out of what comes back."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import msgspec
+
+from flowfuse.clock import Clock
+from flowfuse.data.database import Database
+from flowfuse.errors import Conflict, NodeFailed, NotFound, RequestInvalid
+from flowfuse.integrations.client import OpenCredential
+from flowfuse.model import Credential, Value
+from flowfuse.seal import Sealer
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "header": ("name", "value"),
+    "bearer": ("token",),
+    "basic": ("user", "password"),
+    "query": ("name", "value"),
+}
+"""Each kind of credential with the fields of its secret."""
+
+_PUBLIC_FIELDS = ("name", "user")
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+REDACTED = "***"
+MIN_SECRET = 4
+"""Shorter texts occur everywhere by chance and are not searched for."""
+
+
+class CredentialVault:
+    """The workspace's secrets. What leaves it is either public or in use."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._sealer: Sealer | None = None
+
+    def unlock(self, sealer: Sealer) -> None:
+        """Give the vault its key."""
+        self._sealer = sealer
+
+    async def any_sealed(self) -> bool:
+        """Whether there are credentials, which only their own key can open."""
+        return await self._database.row("SELECT 1 FROM credentials LIMIT 1") is not None
+
+    async def list(self, workspace: str) -> list[Credential]:
+        """All credentials, without their secrets."""
+        rows = await self._database.rows(
+            "SELECT id, name, kind, hosts, created, updated FROM credentials WHERE workspace_id = ? ORDER BY id",
+            (workspace,),
+        )
+        return [_credential(row) for row in rows]
+
+    async def save(
+        self, workspace: str, id: str, name: str, kind: str, hosts: Sequence[str], data: Mapping[str, str],
+        *, replace: bool = False,
+    ) -> Credential:  # fmt: skip
+        """Seal a credential. Raises RequestInvalid, and Conflict where the id is taken."""
+        _check(id, kind, hosts, data)
+        assert self._sealer is not None
+        sealed = self._sealer.seal(msgspec.json.encode(dict(data)), workspace, f"credentials/{id}")
+        now, key_id = self._clock.now_us(), self._sealer.key_id
+        values = (name or id, kind, msgspec.json.encode([h.lower() for h in hosts]).decode(), sealed, key_id)
+
+        def write(connection: sqlite3.Connection) -> None:
+            if replace:
+                connection.execute(
+                    "UPDATE credentials SET name = ?, kind = ?, hosts = ?, sealed = ?, key_id = ?, updated = ? "
+                    "WHERE workspace_id = ? AND id = ?",
+                    (*values, now, workspace, id),
+                )
+                return
+            try:
+                connection.execute(
+                    "INSERT INTO credentials (workspace_id, id, name, kind, hosts, sealed, key_id, created, "
+                    "updated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (workspace, id, *values, now, now),
+                )
+            except sqlite3.IntegrityError:
+                raise Conflict(reason=f"There is a credential “{id}” already") from None
+
+        await self._database.write(write)
+        found = [c for c in await self.list(workspace) if c.id == id]
+        if not found:
+            raise NotFound(what="credential", id=id)
+        return found[0]
+
+    async def delete(self, workspace: str, id: str) -> None:
+        """Forget a credential. Raises NotFound."""
+        count = await self._database.write(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM credentials WHERE workspace_id = ? AND id = ?", (workspace, id)
+                ).rowcount
+            )
+        )
+        if not count:
+            raise NotFound(what="credential", id=id)
+
+    async def open(self, workspace: str, id: str) -> OpenCredential:
+        """Open a credential for one use. Raises NodeFailed where there is none, SealBroken, VaultLocked."""
+        row = await self._database.row(
+            "SELECT kind, hosts, sealed FROM credentials WHERE workspace_id = ? AND id = ?", (workspace, id)
+        )
+        if row is None or self._sealer is None:
+            raise NodeFailed(reason=f"There is no credential “{id}” in this workspace")
+        plain = self._sealer.open(row["sealed"], workspace, f"credentials/{id}")
+        return OpenCredential(
+            name=id,
+            kind=row["kind"],
+            data=msgspec.json.decode(plain, type=dict[str, str]),
+            hosts=tuple(msgspec.json.decode(row["hosts"], type=list[str])),
+        )
+
+    def redact(self, value: Value, credential: OpenCredential) -> Value:
+        """The value with every form of the credential's secrets replaced."""
+        secrets = _forms(credential)
+        return _redacted(value, secrets) if secrets else value
+
+
+def _forms(credential: OpenCredential) -> list[str]:
+    """The secrets as they may stand in an answer: plain, base64, URL-encoded; the longest first."""
+    forms: set[str] = set()
+    hidden = [v for k, v in credential.data.items() if k not in _PUBLIC_FIELDS and len(v) >= MIN_SECRET]
+    if credential.kind == "basic":
+        hidden.append(f"{credential.data['user']}:{credential.data['password']}")
+    for secret in hidden:
+        raw = secret.encode()
+        forms |= {secret, quote(secret, safe=""), quote_plus(secret)}
+        for encoded in (base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
+            forms |= {encoded.decode(), encoded.rstrip(b"=").decode()}
+    return sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True)
+
+
+def _redacted(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            if secret in value:
+                value = value.replace(secret, REDACTED)
+        return value
+    if isinstance(value, dict):
+        return {_redacted(key, secrets): _redacted(inner, secrets) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_redacted(inner, secrets) for inner in value]
+    return value
+
+
+def _check(id: str, kind: str, hosts: Sequence[str], data: Mapping[str, str]) -> None:
+    if _ID.fullmatch(id) is None:
+        raise RequestInvalid(field="id", reason=f"“{id}” is not lower-case letters, digits, - and _")
+    if kind not in KINDS:
+        raise RequestInvalid(field="kind", reason=f"“{kind}” is none of {', '.join(KINDS)}")
+    if set(data) != set(KINDS[kind]):
+        raise RequestInvalid(
+            field="data", reason=f"a {kind} credential has the fields {', '.join(KINDS[kind])}"
+        )
+    if not hosts:
+        raise RequestInvalid(field="hosts", reason="name the hosts that the secret may be sent to")
+    for host in hosts:
+        if not host or "/" in host or " " in host or "*" in host:
+            raise RequestInvalid(
+                field="hosts",
+                reason=f"“{host}” is not a host; write example.org, or .example.org for all below",
+            )
+
+
+def _credential(row: sqlite3.Row) -> Credential:
+    return Credential(
+        id=row["id"],
+        name=row["name"],
+        kind=row["kind"],
+        hosts=msgspec.json.decode(row["hosts"], type=list[str]),
+        created=row["created"],
+        updated=row["updated"],
+    )

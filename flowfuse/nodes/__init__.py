@@ -1,0 +1,69 @@
+"""What workflows are made of: the explicit list of every node type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowfuse.node import Catalogue, NodeType
+from flowfuse.nodes.actions.fail import FailAction
+from flowfuse.nodes.actions.http_request import HttpRequest
+from flowfuse.nodes.actions.log import LogAction
+from flowfuse.nodes.actions.respond import Respond
+from flowfuse.nodes.actions.wait import WaitAction
+from flowfuse.nodes.conditions.if_else import If
+from flowfuse.nodes.conditions.switch import Switch
+from flowfuse.nodes.loops.for_each import ForEach
+from flowfuse.nodes.loops.while_loop import While
+from flowfuse.nodes.transforms.aggregate import Aggregate
+from flowfuse.nodes.transforms.merge import Merge
+from flowfuse.nodes.transforms.set import SetFields
+from flowfuse.nodes.transforms.split_out import SplitOut
+from flowfuse.nodes.triggers.manual import ManualTrigger
+from flowfuse.nodes.triggers.webhook import WebhookTrigger
+
+if TYPE_CHECKING:
+    from flowfuse.integrations.client import APIClient
+
+
+def catalogue(api: APIClient) -> Catalogue:
+    """Every node type, with the tools it works with."""
+    return Catalogue(
+        [
+            ManualTrigger(),
+            WebhookTrigger(),
+            HttpRequest(api),
+            Respond(),
+            WaitAction(),
+            LogAction(),
+            FailAction(),
+            If(),
+            Switch(),
+            ForEach(),
+            While(),
+            SetFields(),
+            Aggregate(),
+            SplitOut(),
+            Merge(),
+        ]
+    )
+
+
+def describe(node_type: NodeType) -> dict[str, Any]:
+    """A node type as programs see it."""
+    return {
+        "type": node_type.type,
+        "version": node_type.version,
+        "family": node_type.family,
+        "title": node_type.title,
+        "summary": node_type.summary,
+        "ports": node_type.ports,
+        "effects": node_type.effects and not node_type.loop,
+        "schema": node_type.schema,
+        "output": node_type.output_schema,
+        "fields": [
+            {"name": f.name, "title": f.title, "description": f.description, "widget": f.widget, "kind": f.kind,
+             "required": f.required, "default": f.default}
+            for f in node_type.fields
+        ],
+        "example": node_type.example,
+    }  # fmt: skip

@@ -1,0 +1,74 @@
+"""Holds a run until a time: a row in the database, no memory and no task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from flowfuse.errors import ExpressionFailed
+from flowfuse.model import seconds
+from flowfuse.node import Config, NodeType, Outcome, Params, Wait, form
+
+MAX_SECONDS = 100 * 366 * 86400
+
+
+class WaitParams(Params, frozen=True):
+    """Either a span or a moment."""
+
+    seconds: Annotated[
+        float | str | None, form("For", "Seconds, or a text such as 15m or 1h30m.", widget="text")
+    ] = None
+    until: Annotated[float | str | None, form("Until", "A date and time (ISO 8601).", widget="text")] = None
+
+
+class WaitAction(NodeType):
+    type = "action.wait"
+    title = "Wait"
+    summary = "Lets time pass. The run costs nothing meanwhile, and outlives restarts."
+    icon = "hourglass"
+    params = WaitParams
+    example: ClassVar = {"id": "pause", "type": "action.wait", "config": {"seconds": "15m"}}
+
+    def check(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        given = [name for name in ("seconds", "until") if config.get(name) is not None]
+        if len(given) != 1:
+            yield "seconds", "Give either “seconds” or “until”"
+
+    def prepare(self, config: Config) -> Callable[[Any], Outcome]:
+        span, moment = config.get("seconds"), config.get("until")
+        if config.plain("seconds") is not None:
+            return lambda frame: Wait(frame.now_us + _span_us(span(frame)))
+        return lambda frame: Wait(_moment_us(moment(frame), frame.timezone))
+
+
+def _span_us(value: Any) -> int:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        length = float(value) if isinstance(value, str) and _is_number(value) else seconds(value)
+    except ValueError:
+        raise ExpressionFailed(reason=f"seconds: {value!r} is not a duration such as 90 or 15m") from None
+    if not 0 <= length <= MAX_SECONDS:
+        raise ExpressionFailed(reason=f"seconds: {length:g} is not between 0 and 100 years")
+    return int(length * 1e6)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
+
+
+def _moment_us(value: Any, timezone: str) -> int:
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        if isinstance(value, int | float):
+            moment = datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
+        else:
+            moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise ExpressionFailed(reason=f"until: {value!r} is not a date and time") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ZoneInfo(timezone))
+    return int(moment.timestamp() * 1e6)

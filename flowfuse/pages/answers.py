@@ -1,0 +1,126 @@
+"""Errors as HTTP answers: the one place where a code becomes a status; HTML or problem JSON by Accept."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from flowfuse.errors import (
+    Conflict,
+    Denied,
+    FlowFuseError,
+    Invalid,
+    NotFound,
+    RequestInvalid,
+    SignInNeeded,
+    StaleVersion,
+    TooLarge,
+    Unavailable,
+    WorkflowInvalid,
+)
+
+log = logging.getLogger("flowfuse.pages")
+
+PROBLEM = "application/problem+json"
+_STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
+    (TooLarge, 413),
+    (RequestInvalid, 400),
+    (Invalid, 422),
+    (NotFound, 404),
+    (SignInNeeded, 401),
+    (Denied, 403),
+    (StaleVersion, 412),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+
+
+def status_of(error: FlowFuseError) -> int:
+    """The HTTP status of an error."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem(error: FlowFuseError, status: int) -> dict[str, Any]:
+    """Problem details (RFC 9457) of an error. What went wrong inside stays inside."""
+    if status >= 500 and not isinstance(error, Unavailable):
+        return {
+            "type": "about:blank",
+            "title": error.code,
+            "status": status,
+            "detail": FlowFuseError().message,
+        }
+    body: dict[str, Any] = {
+        "type": f"/errors/{error.code}",
+        "title": error.code,
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+    }
+    if isinstance(error, WorkflowInvalid):
+        body["problems"] = error.problems
+    elif "field" in error.parameters:
+        body["field"] = error.parameters["field"]
+    return body
+
+
+def problem_bytes(error: FlowFuseError, status: int) -> bytes:
+    """`problem` as JSON text."""
+    return msgspec.json.encode(problem(error, status))
+
+
+def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Response[Any]:
+    """The answer for one of our own errors."""
+    status = status_of(error)
+    if status >= 500 and not isinstance(error, Unavailable):
+        log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    headers = {"retry-after": str(int(error.retry_after))} if isinstance(error, Unavailable) else {}
+    if wants_page(request):
+        return _page(request, status, problem(error, status)["detail"], headers)
+    return Response(problem_bytes(error, status), status_code=status, media_type=PROBLEM, headers=headers)
+
+
+def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """The answer for what the framework refuses: no route, wrong method, too large a body."""
+    status = error.status_code
+    if wants_page(request):
+        return _page(request, status, error.detail, {})
+    body = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, "error"),
+        "status": status,
+        "detail": error.detail,
+    }
+    headers = dict(error.headers or {})
+    return Response(msgspec.json.encode(body), status_code=status, media_type=PROBLEM, headers=headers)
+
+
+def answer_defect(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The answer for a defect: the log has it, the caller gets a sentence."""
+    log.error("%s %s broke", request.method, request.url.path, exc_info=error)
+    return answer_error(request, FlowFuseError())
+
+
+def wants_page(request: Request[Any, Any, Any]) -> bool:
+    """Whether a person's browser is asking, and not a program."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
+def _page(
+    request: Request[Any, Any, Any], status: int, detail: str, headers: dict[str, str]
+) -> Response[Any]:
+    templates = request.app.state.templates
+    name = "sign_in.html" if status == 401 else "error.html"
+    html = templates.render(name, status=status, detail=detail)
+    return Response(html, status_code=status, media_type="text/html", headers=headers)
+
+
+_TITLES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+EXCEPTION_HANDLERS: Any = {
+    FlowFuseError: answer_error,
+    HTTPException: answer_http,
+    Exception: answer_defect,
+}

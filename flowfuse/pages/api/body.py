@@ -1,0 +1,57 @@
+"""Reading request bodies and headers: one way, with errors that name the field."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from litestar import Request, Response
+
+from flowfuse.errors import RequestInvalid
+
+T = TypeVar("T")
+
+
+async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
+    """The request's JSON body as that struct; an empty body counts as `{}`. Raises RequestInvalid."""
+    raw = await request.body()
+    try:
+        return msgspec.json.decode(raw or b"{}", type=kind)
+    except RecursionError:
+        raise RequestInvalid(field="body", reason="it is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at ")
+        raise RequestInvalid(field=where.strip("`").removeprefix("$.") or "body", reason=reason) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestInvalid(field="body", reason=f"this is not JSON: {error}") from None
+
+
+def number(request: Request[Any, Any, Any], name: str, default: int, least: int, most: int) -> int:
+    """A whole number from the query. Raises RequestInvalid."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:12]) <= most:
+        raise RequestInvalid(field=name, reason=f"“{text[:40]}” is not a number from {least} to {most}")
+    return int(text)
+
+
+def if_match(request: Request[Any, Any, Any]) -> int:
+    """The draft's sequence number that `If-Match` names. Raises RequestInvalid."""
+    text = request.headers.get("if-match")
+    if text is None:
+        raise RequestInvalid(
+            field="If-Match", reason="say which state of the draft the change is based on: its ETag"
+        )
+    bare = text.strip().removeprefix("W/").strip('"')
+    if not bare.isascii() or not bare.isdigit():
+        raise RequestInvalid(field="If-Match", reason=f"“{text[:40]}” is no ETag of a draft")
+    return int(bare[:15])
+
+
+def answer(value: Any, status: int = 200, **headers: str) -> Response[bytes]:
+    """A JSON answer."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Response(
+        msgspec.json.encode(value), status_code=status, media_type="application/json", headers=named
+    )

@@ -1,0 +1,131 @@
+"""/api/v1/executions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from flowfuse.data.executions import PAGE, ExecutionRepository
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.history import History
+from flowfuse.engine.state import StateManager
+from flowfuse.errors import RequestInvalid
+from flowfuse.model import State
+from flowfuse.pages.api.body import answer as json_answer
+from flowfuse.pages.api.body import number, read_json
+from flowfuse.pages.guards import signed_in, workspace_of
+
+BASE = "/api/v1/executions"
+ONE = f"{BASE}/{{execution:str}}"
+Asked = Request[Any, Any, Any]
+ANSWERS = ("retry", "done", "fail")
+
+
+class AnswerRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A person's answer for an effect that may or may not have happened."""
+
+    node: str
+    answer: str
+    path: str = ""
+    output: Any = None
+
+
+def state_from(request: Asked) -> State | None:
+    """The state that a list is filtered by. Raises RequestInvalid."""
+    name = request.query_params.get("state")
+    if not name:
+        return None
+    if name not in State.__members__:
+        raise RequestInvalid(field="state", reason=f"“{name}” is none of {', '.join(State.__members__)}")
+    return State[name]
+
+
+@get(BASE, guards=[signed_in])
+async def list_executions(
+    request: Asked, executions: NamedDependency[ExecutionRepository]
+) -> Response[bytes]:
+    """Newest first; `workflow`, `state`, `limit`, and the `cursor` that the last page gave."""
+    limit = number(request, "limit", PAGE, 1, 500)
+    items = await executions.list(
+        workspace_of(request),
+        workflow=request.query_params.get("workflow") or None,
+        state=state_from(request),
+        before=request.query_params.get("cursor") or None,
+        limit=limit,
+    )
+    return json_answer({"items": items, "cursor": items[-1].id if len(items) == limit else None})
+
+
+@get(ONE, guards=[signed_in])
+async def get_execution(
+    request: Asked, execution: FromPath[str], history: NamedDependency[History]
+) -> Response[bytes]:
+    """An execution with each node's input, output, attempts and timing."""
+    return json_answer(await history.detail(workspace_of(request), execution))
+
+
+@get(f"{ONE}/events", guards=[signed_in])
+async def list_events(
+    request: Asked,
+    execution: FromPath[str],
+    history: NamedDependency[History],
+    states: NamedDependency[StateManager],
+) -> Response[bytes]:
+    """The numbered events after `after`."""
+    after = number(request, "after", 0, 0, 10**9)
+    plan = await history.plan(workspace_of(request), execution)
+    return json_answer({"items": await states.events(workspace_of(request), execution, after, plan)})
+
+
+@get(f"{ONE}/checkpoints", guards=[signed_in])
+async def list_checkpoints(
+    request: Asked,
+    execution: FromPath[str],
+    history: NamedDependency[History],
+    states: NamedDependency[StateManager],
+) -> Response[bytes]:
+    """The numbered cuts of a run."""
+    plan = await history.plan(workspace_of(request), execution)
+    cuts = await states.checkpoints(workspace_of(request), execution, plan)
+    return json_answer({"items": [cut for _, cut in cuts]})
+
+
+@post(f"{ONE}/pause", guards=[signed_in], status_code=204)
+async def pause(
+    request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
+) -> None:
+    """Start nothing new; what runs is let finish."""
+    await controller.pause(workspace_of(request), execution)
+
+
+@post(f"{ONE}/resume", guards=[signed_in], status_code=204)
+async def resume(
+    request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
+) -> None:
+    """Let a paused run go on."""
+    await controller.resume(workspace_of(request), execution)
+
+
+@post(f"{ONE}/cancel", guards=[signed_in], status_code=204)
+async def cancel(
+    request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
+) -> None:
+    """Stop a run for good."""
+    await controller.cancel(workspace_of(request), execution)
+
+
+@post(f"{ONE}/answer", guards=[signed_in], status_code=204)
+async def answer(
+    request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
+) -> None:
+    """Say what becomes of an effect in doubt: `retry`, `done` (with its output) or `fail`."""
+    asked = await read_json(request, AnswerRequest)
+    if asked.answer not in ANSWERS:
+        raise RequestInvalid(field="answer", reason=f"“{asked.answer}” is none of {', '.join(ANSWERS)}")
+    await controller.answer(
+        workspace_of(request), execution, asked.node, asked.path, asked.answer, asked.output
+    )

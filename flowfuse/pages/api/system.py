@@ -1,0 +1,55 @@
+"""Node types, the document's schema, sign-in links, health."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+
+from flowfuse import __version__, document
+from flowfuse.data.accounts import Accounts
+from flowfuse.data.database import Database
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.node import Catalogue
+from flowfuse.nodes import describe
+from flowfuse.pages.api.body import answer
+from flowfuse.pages.guards import PUBLIC, signed_in, workspace_of
+
+Asked = Request[Any, Any, Any]
+
+
+@get("/api/v1/node-types", guards=[signed_in])
+async def node_types(catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
+    """Every node type with its config's schema and form."""
+    return answer({"items": [describe(node_type) for node_type in catalogue]})
+
+
+@get("/api/v1/schema", guards=[signed_in])
+async def document_schema() -> Response[bytes]:
+    """The JSON Schema of the workflow document."""
+    return answer(document.json_schema())
+
+
+@post("/api/v1/links", guards=[signed_in])
+async def make_link(request: Asked, accounts: NamedDependency[Accounts]) -> Response[bytes]:
+    """A one-time sign-in link, for 15 minutes."""
+    code = await accounts.make_link(workspace_of(request))
+    return answer({"path": f"/link/{code}"}, 201)
+
+
+@get(["/health", "/api/v1/health"], opt=PUBLIC)
+async def health() -> Response[bytes]:
+    """The process answers."""
+    return answer({"status": "ok", "version": __version__})
+
+
+@get(["/ready", "/api/v1/ready"], opt=PUBLIC)
+async def ready(
+    database: NamedDependency[Database], controller: NamedDependency[ExecutionController]
+) -> Response[bytes]:
+    """Whether work is accepted: the database can be written, and nobody is shutting down."""
+    trouble = "The server is shutting down." if controller.draining else database.trouble
+    if trouble is None:
+        return answer({"status": "ready"})
+    return answer({"status": "unavailable", "detail": trouble}, 503, retry_after="5")

@@ -1,0 +1,180 @@
+"""/api/v1/workflows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, delete, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from flowfuse import document
+from flowfuse.data.workflows import Draft, WorkflowRepository
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.drafts import Drafts, outcome
+from flowfuse.engine.operations import Operation
+from flowfuse.errors import WorkflowInvalid
+from flowfuse.model import Problem, Value
+from flowfuse.pages.api.body import answer, if_match, read_json
+from flowfuse.pages.guards import signed_in, workspace_of
+
+BASE = "/api/v1/workflows"
+Asked = Request[Any, Any, Any]
+
+
+class PublishRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A word on what changed."""
+
+    note: str = ""
+
+
+class RunRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """How to start a workflow by hand."""
+
+    input: Any = None
+    trigger: str | None = None
+    version: str = "draft"
+    wait: float = 0
+
+
+class OperationsRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Operations on a draft, in their order."""
+
+    operations: list[Operation]
+
+
+@get(BASE, guards=[signed_in])
+async def list_workflows(request: Asked, workflows: NamedDependency[WorkflowRepository]) -> Response[bytes]:
+    """All workflows, the last changed first."""
+    return answer({"items": await workflows.list(workspace_of(request))})
+
+
+@post(BASE, guards=[signed_in])
+async def create_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
+    """Keep a document as a new workflow. JSON or YAML."""
+    draft = await drafts.create(workspace_of(request), await _document(request))
+    return _draft_answer(draft, drafts.check(draft.document), 201)
+
+
+@post(f"{BASE}/validate", guards=[signed_in])
+async def validate_document(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
+    """All problems of a document, kept nowhere."""
+    try:
+        problems = drafts.check(await _document(request))
+    except WorkflowInvalid as error:
+        problems = error.problems
+    return answer({"problems": problems})
+
+
+@get(f"{BASE}/{{workflow:str}}", guards=[signed_in])
+async def get_workflow(
+    request: Asked,
+    workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
+    drafts: NamedDependency[Drafts],
+) -> Response[Any]:
+    """A workflow with its draft; `Accept: application/yaml` gives the document as YAML."""
+    draft = await workflows.get(workspace_of(request), workflow)
+    if "yaml" in request.headers.get("accept", ""):
+        text = document.to_yaml(draft.document)
+        return Response(text, media_type="application/yaml", headers={"etag": _etag(draft)})
+    return _draft_answer(draft, drafts.check(draft.document))
+
+
+@put(f"{BASE}/{{workflow:str}}", guards=[signed_in])
+async def put_workflow(
+    request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]
+) -> Response[bytes]:
+    """Replace the draft that `If-Match` names."""
+    based_on = if_match(request)
+    draft = await drafts.save(workspace_of(request), workflow, await _document(request), based_on)
+    return _draft_answer(draft, drafts.check(draft.document))
+
+
+@delete(f"{BASE}/{{workflow:str}}", guards=[signed_in])
+async def delete_workflow(request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]) -> None:
+    """Remove a workflow. Its executions stay."""
+    await drafts.delete(workspace_of(request), workflow)
+
+
+@post(f"{BASE}/{{workflow:str}}/operations", guards=[signed_in], status_code=200)
+async def operate(
+    request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]
+) -> Response[bytes]:
+    """Change the draft by operations; what contradicts a later change is handed back."""
+    asked = await read_json(request, OperationsRequest)
+    result = await drafts.operate(workspace_of(request), workflow, asked.operations)
+    return answer(result, etag=f'"{result.seq}"')
+
+
+@post(f"{BASE}/{{workflow:str}}/validate", guards=[signed_in], status_code=200)
+async def validate_workflow(
+    request: Asked,
+    workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
+    drafts: NamedDependency[Drafts],
+) -> Response[bytes]:
+    """All problems of the draft."""
+    draft = await workflows.get(workspace_of(request), workflow)
+    return answer({"problems": drafts.check(draft.document)})
+
+
+@post(f"{BASE}/{{workflow:str}}/publish", guards=[signed_in], status_code=200)
+async def publish(
+    request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]
+) -> Response[bytes]:
+    """Make the draft the version that triggers fire."""
+    asked = await read_json(request, PublishRequest)
+    return answer(await drafts.publish(workspace_of(request), workflow, asked.note))
+
+
+@post(f"{BASE}/{{workflow:str}}/unpublish", guards=[signed_in], status_code=204)
+async def unpublish(request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]) -> None:
+    """Stop the triggers; accepted runs go on."""
+    await drafts.unpublish(workspace_of(request), workflow)
+
+
+@get(f"{BASE}/{{workflow:str}}/versions", guards=[signed_in])
+async def list_versions(
+    request: Asked, workflow: FromPath[str], workflows: NamedDependency[WorkflowRepository]
+) -> Response[bytes]:
+    """The published versions, newest first."""
+    await workflows.get(workspace_of(request), workflow)
+    return answer({"items": await workflows.versions(workspace_of(request), workflow)})
+
+
+@post(f"{BASE}/{{workflow:str}}/run", guards=[signed_in])
+async def run_workflow(
+    request: Asked,
+    workflow: FromPath[str],
+    drafts: NamedDependency[Drafts],
+    controller: NamedDependency[ExecutionController],
+) -> Response[bytes]:
+    """Start a run by hand; with `wait` (seconds), answer with its outcome if it ends by then."""
+    asked = await read_json(request, RunRequest)
+    value: Value = asked.input
+    run = await drafts.run(
+        workspace_of(request), workflow, value, trigger=asked.trigger, published=asked.version == "published"
+    )
+    if asked.wait > 0:
+        run = await controller.wait_end(run, min(asked.wait, 300.0))
+    return answer(outcome(run), 202, location=f"/api/v1/executions/{run.execution_view['id']}")
+
+
+async def _document(request: Asked) -> Any:
+    kind = request.headers.get("content-type", "")
+    return document.read(await request.body(), yaml=True if "yaml" in kind else None)
+
+
+def _draft_answer(draft: Draft, problems: list[Problem], status: int = 200) -> Response[bytes]:
+    body = {
+        "workflow": draft.summary,
+        "document": msgspec.Raw(document.to_json(draft.document)),
+        "problems": problems,
+    }
+    return answer(body, status, etag=_etag(draft), location=f"{BASE}/{draft.summary.id}")
+
+
+def _etag(draft: Draft) -> str:
+    return f'"{draft.summary.seq}"'

@@ -1,0 +1,142 @@
+"""What the canvas and the outline draw of a document: cards, edges, trays, and where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from flowfuse.engine.graph import ITEM, Graph
+from flowfuse.model import Node, Problem, Workflow
+from flowfuse.node import Catalogue
+from flowfuse.pages.summary import FAMILIES, glyph, summary, title
+
+
+class NodeView(Struct, frozen=True, kw_only=True):
+    """One card, or the head of a loop's tray."""
+
+    id: str
+    title: str
+    type: str
+    family: str
+    glyph: str
+    summary: str
+    ports: tuple[str, ...]
+    takes_input: bool
+    loop: str
+    is_tray: bool
+    is_end: bool
+    disabled: bool
+    via: str
+    problem: str
+    x: float | None = None
+    y: float | None = None
+
+    @property
+    def tile(self) -> str:
+        """The silhouette: one of the families that the sprite has."""
+        return self.family if self.family in FAMILIES else "action"
+
+
+class EdgeView(Struct, frozen=True, kw_only=True):
+    """One connection. `label` is the port's name where that tells something."""
+
+    source: str
+    port: str
+    target: str
+    label: str
+
+
+class GraphView(Struct, frozen=True, kw_only=True):
+    """A document ready to be drawn. Nodes stand in the order in which they can run."""
+
+    nodes: list[NodeView]
+    edges: list[EdgeView]
+    placed: bool
+
+    def inside(self, loop: str) -> list[NodeView]:
+        """The nodes that lie directly in a loop's tray (`""`: in none)."""
+        return [node for node in self.nodes if node.loop == loop]
+
+    def node(self, node_id: str) -> NodeView | None:
+        """The node of that id, if it is there."""
+        return next((node for node in self.nodes if node.id == node_id), None)
+
+
+def graph_view(workflow: Workflow, catalogue: Catalogue, problems: Sequence[Problem] = ()) -> GraphView:
+    """The document as it is drawn. Works on any draft, whatever is wrong with it."""
+    graph = Graph(workflow, catalogue)
+    marked = _marks(problems)
+    nodes = [_node_view(graph, graph.nodes[name], marked.get(name, "")) for name in _reading_order(graph, "")]
+    return GraphView(
+        nodes=nodes,
+        edges=[_edge_view(graph, edge.node, edge.port, edge.target) for _, edge in graph.edges],
+        placed=bool(nodes) and all(node.position is not None for node in workflow.nodes),
+    )
+
+
+def _reading_order(graph: Graph, scope: str) -> list[str]:
+    """Every node after what leads to it, a loop's body right behind its loop."""
+    order = graph.order if graph.order is not None else list(graph.nodes)
+    return [
+        name
+        for own in order
+        if graph.scope[own] == scope
+        for name in (own, *(_reading_order(graph, own) if own in graph.bodies else ()))
+    ]
+
+
+def _node_view(graph: Graph, node: Node, problem: str) -> NodeView:
+    node_type = graph.types.get(node.id)
+    leaving = [edge.port for _, edge in graph.out[node.id]]
+    ports = graph.ports(node.id) or tuple(dict.fromkeys(leaving))
+    scope = graph.scope[node.id]
+    own = [edge for _, edge in graph.out[node.id] if graph.scope[edge.target] == scope]
+    return NodeView(
+        id=node.id,
+        title=title(node, node_type),
+        type=node.type,
+        family=node.type.partition(".")[0],
+        glyph=glyph(node, node_type),
+        summary=summary(node, node_type),
+        ports=ports,
+        takes_input=not graph.is_trigger(node.id),
+        loop=scope,
+        is_tray=any(inner == node.id for inner in graph.scope.values()),
+        is_end=not own,
+        disabled=node.disabled,
+        via=_via(graph, node.id),
+        problem=problem,
+        x=None if node.position is None else node.position.x,
+        y=None if node.position is None else node.position.y,
+    )
+
+
+def _edge_view(graph: Graph, source: str, port: str, target: str) -> EdgeView:
+    ports = graph.ports(source) or ()
+    enters_body = port == ITEM and graph.scope[target] == source
+    return EdgeView(
+        source=source, port=port, target=target, label=port if len(ports) > 1 and not enters_body else ""
+    )
+
+
+def _via(graph: Graph, node_id: str) -> str:
+    """In the outline a branch has no line, so a row says which way leads to it: `if Express?: true`."""
+    named = []
+    for _, edge in graph.into[node_id]:
+        if len(graph.ports(edge.node) or ()) > 1 and edge.port not in (ITEM, "done"):
+            source = graph.nodes[edge.node]
+            named.append(f"{title(source, graph.types.get(edge.node))}: {edge.port}")
+    return " or ".join(named)
+
+
+def _marks(problems: Sequence[Problem]) -> dict[str, str]:
+    """The worst severity of each node's problems."""
+    marks: dict[str, str] = {}
+    for problem in problems:
+        head, _, rest = problem.path.partition(".")
+        if head == "nodes" and rest:
+            name = rest.partition(".")[0]
+            if marks.get(name) != "error":
+                marks[name] = problem.severity
+    return marks

@@ -1,0 +1,371 @@
+"""Webhooks: /hook/<path> is the published version, /hook-draft/<path> the draft.
+
+A bare ASGI mount, since here every microsecond counts. What is answered with 2xx is committed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from flowfuse.clock import id_text
+from flowfuse.data.workflows import Content, Hook, WorkflowRepository
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.drafts import Drafts, webhooks_of
+from flowfuse.engine.history import History
+from flowfuse.engine.plan import Plan
+from flowfuse.engine.run import Run
+from flowfuse.engine.validation import errors_of
+from flowfuse.errors import (
+    Duplicate,
+    FlowFuseError,
+    NotFound,
+    OutputInvalid,
+    RequestInvalid,
+    TooLarge,
+    Unavailable,
+    WorkflowInvalid,
+)
+from flowfuse.events import EventBus, WorkflowChanged
+from flowfuse.model import TERMINAL, Answer, State, Value, Workflow
+from flowfuse.node import check_incoming
+from flowfuse.nodes.triggers.webhook import WebhookParams
+from flowfuse.pages.answers import problem_bytes, status_of
+
+log = logging.getLogger("flowfuse.hooks")
+
+DELIVERY_HEADERS = (b"idempotency-key", b"webhook-id", b"x-github-delivery")
+_JSON = (b"content-type", b"application/json")
+_PROBLEM = (b"content-type", b"application/problem+json")
+# Whatever a workflow answers, its text must not run as a page of this origin.
+_GUARD = ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
+_NO_BODY = (204, 304)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A webhook that can be called: what it starts, and how it answers."""
+
+    workspace: str
+    workflow: str
+    content_id: int
+    plan: Plan
+    node: str
+    params: WebhookParams
+    delivery_headers: tuple[bytes, ...]
+    mode: str
+
+
+class HookTable:
+    """The published webhooks by path. Plans are compiled when they are first called."""
+
+    def __init__(self, workflows: WorkflowRepository, controller: ExecutionController, bus: EventBus) -> None:
+        self._workflows, self._controller = workflows, controller
+        self._hooks: dict[str, Hook] = {}
+        self._patterns: list[tuple[re.Pattern[str], Hook]] = []
+        self._targets: dict[str, Target] = {}
+        self._stale = True
+        bus.listen(WorkflowChanged, self._changed)
+
+    def _changed(self, event: WorkflowChanged) -> None:
+        self._stale = True
+
+    async def find(self, path: str) -> tuple[Target, dict[str, str]]:
+        """The target of a path and the values of its `{names}`. Raises NotFound."""
+        if self._stale:
+            await self._read()
+        target = self._targets.get(path)
+        if target is not None:
+            return target, {}
+        hook, params = self._hooks.get(path), {}
+        if hook is None:
+            hook, params = self._match(path)
+        target = self._targets.get(hook.path)
+        if target is None:
+            target = self._targets[hook.path] = await self._load(hook)
+        return target, params
+
+    def _match(self, path: str) -> tuple[Hook, dict[str, str]]:
+        for pattern, hook in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is not None:
+                return hook, found.groupdict()
+        raise NotFound(what="webhook", id=path)
+
+    async def _read(self) -> None:
+        self._stale = False
+        hooks = await self._workflows.hooks()
+        self._hooks = {hook.path: hook for hook in hooks}
+        self._patterns = [(path_pattern(hook.path), hook) for hook in hooks if "{" in hook.path]
+        self._targets.clear()
+
+    async def _load(self, hook: Hook) -> Target:
+        content = await self._workflows.published(hook.workspace, hook.workflow)
+        if content is None:
+            raise NotFound(what="webhook", id=hook.path)
+        return make_target(self._controller, hook.workspace, hook.workflow, content, hook.node, "production")
+
+
+def path_pattern(path: str) -> re.Pattern[str]:
+    """A path with `{names}` as a pattern; a name takes one part."""
+    parts = re.split(r"\{([A-Za-z_]\w*)\}", path)
+    text = "".join(f"(?P<{p}>[^/]+)" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+    return re.compile(text)
+
+
+def make_target(
+    controller: ExecutionController, workspace: str, workflow: str, content: Content, node: str, mode: str
+) -> Target:
+    """The target of a webhook node in a content."""
+    plan = controller.plan(content)
+    params = msgspec.convert(plan.by_id[node].node.config, WebhookParams)
+    wanted = (params.dedupe.lower().encode(),) if params.dedupe else DELIVERY_HEADERS
+    return Target(workspace, workflow, content.id, plan, node, params, wanted, mode)
+
+
+class Hooks:
+    """The ASGI application behind both mounts."""
+
+    def __init__(
+        self,
+        table: HookTable,
+        controller: ExecutionController,
+        history: History,
+        workflows: WorkflowRepository,
+        drafts: Drafts,
+    ) -> None:
+        self._table, self._controller, self._history = table, controller, history
+        self._workflows, self._drafts = workflows, drafts
+
+    async def published(self, scope: Any, receive: Any, send: Any) -> None:
+        """A call of /hook/<path>."""
+        try:
+            target, params = await self._table.find(_path(scope, "/hook/"))
+            await self._call(target, params, scope, receive, send)
+        except FlowFuseError as error:
+            await _send_error(send, error)
+        except Exception:
+            log.exception("A webhook call broke")
+            await _send_error(send, FlowFuseError())
+
+    async def draft(self, scope: Any, receive: Any, send: Any) -> None:
+        """A call of /hook-draft/<path>: runs the draft as a test."""
+        try:
+            target, params = await self._find_draft(_path(scope, "/hook-draft/"))
+            await self._call(target, params, scope, receive, send)
+        except FlowFuseError as error:
+            await _send_error(send, error)
+        except Exception:
+            log.exception("A webhook call of a draft broke")
+            await _send_error(send, FlowFuseError())
+
+    async def _find_draft(self, path: str) -> tuple[Target, dict[str, str]]:
+        for workspace, name in await self._workflows.with_webhook(path):
+            workflow = (await self._workflows.get(workspace, name)).document
+            for pattern, node in webhooks_of(workflow):
+                found = path_pattern(pattern).fullmatch(path)
+                if found is not None:
+                    content = await self._freeze_draft(workspace, workflow)
+                    return make_target(
+                        self._controller, workspace, name, content, node, "test"
+                    ), found.groupdict()
+        raise NotFound(what="webhook of a draft", id=path)
+
+    async def _freeze_draft(self, workspace: str, workflow: Workflow) -> Content:
+        errors = errors_of(self._drafts.check(workflow))
+        if errors:
+            raise WorkflowInvalid(errors)
+        return await self._workflows.freeze(workspace, workflow)
+
+    async def _call(
+        self, target: Target, params: dict[str, str], scope: Any, receive: Any, send: Any
+    ) -> None:
+        method = scope["method"]
+        if method not in target.params.methods:
+            await _send(send, 405, [_PROBLEM, (b"allow", ", ".join(target.params.methods).encode())],
+                        problem_bytes(RequestInvalid(field="method", reason=f"{method} is not taken here"), 405))  # fmt: skip
+            return
+        value, delivery = await _read(target, params, scope, receive)
+        run = self._controller.start(
+            target.workspace, target.workflow, target.content_id, target.plan, target.node, value,
+            mode=target.mode, delivery=delivery,
+        )  # fmt: skip
+        try:
+            await self._answer(run, target, send)
+        except Duplicate as error:
+            await self._answer_again(error.parameters["execution"], target, send)
+
+    async def _answer(self, run: Run, target: Target, send: Any) -> None:
+        if target.params.respond == "at_once" or run.state in TERMINAL:
+            assert run.accepted is not None
+            await run.accepted
+        else:
+            await self._controller.wait_answer(run, target.params.respond_timeout)
+        if target.params.respond == "at_once":
+            await _send(send, 202, [_JSON, _location(run.id)], b'{"id":"%b"}' % id_text(run.id).encode())
+            return
+        await _send_outcome(send, run.id, run.state, run.answer, run.result, target)
+
+    async def _answer_again(self, execution: bytes, target: Target, send: Any) -> None:
+        """A delivery that came before gets the first run's answer."""
+        if target.params.respond == "at_once":
+            await _send(
+                send, 202, [_JSON, _location(execution)], b'{"id":"%b"}' % id_text(execution).encode()
+            )
+            return
+        state, answer, result = await self._history.outcome(
+            target.workspace, execution, target.params.respond_timeout
+        )
+        await _send_outcome(send, execution, state, answer, result, target)
+
+
+async def _send_outcome(
+    send: Any, execution: bytes, state: State, answer: Answer | None, result: Value, target: Target
+) -> None:
+    if answer is not None and target.params.respond == "respond_node":
+        await _send_answer(send, answer)
+    elif state is State.completed:
+        await _send(send, 200, [_JSON, *_GUARD], msgspec.json.encode(result))
+    elif state in TERMINAL:
+        body = {
+            "type": "/errors/run_failed", "title": "run_failed", "status": 500,
+            "detail": f"The run ended as {state.name}.", "id": id_text(execution),
+        }  # fmt: skip
+        await _send(send, 500, [_PROBLEM], msgspec.json.encode(body))
+    else:
+        body = {"id": id_text(execution), "state": state.name}
+        await _send(send, 202, [_JSON, _location(execution)], msgspec.json.encode(body))
+
+
+async def _send_answer(send: Any, answer: Answer) -> None:
+    """What the respond node says: a text as it is, all else as JSON."""
+    body = answer.body
+    if isinstance(body, str):
+        kind, content = b"text/plain; charset=utf-8", body.encode()
+    else:
+        kind, content = b"application/json", msgspec.json.encode(body)
+    if not answer.headers:
+        await _send(send, answer.status, [(b"content-type", kind), *_GUARD], content)
+        return
+    headers = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers.items()]
+    headers = [
+        pair for pair in headers if pair[0] not in (b"content-length", b"transfer-encoding", b"set-cookie")
+    ]
+    there = {name for name, _ in headers}
+    headers += [pair for pair in ((b"content-type", kind), *_GUARD) if pair[0] not in there]
+    await _send(send, answer.status, headers, content)
+
+
+def _location(execution: bytes) -> tuple[bytes, bytes]:
+    return b"location", b"/api/v1/executions/%b" % id_text(execution).encode()
+
+
+async def _send_error(send: Any, error: FlowFuseError) -> None:
+    status = status_of(error)
+    headers = [_PROBLEM]
+    if isinstance(error, Unavailable):
+        headers.append((b"retry-after", b"%d" % int(error.retry_after)))
+    await _send(send, status, headers, problem_bytes(error, status))
+
+
+async def _send(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    if status in _NO_BODY:
+        body = b""
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _path(scope: Any, mount: str) -> str:
+    path: str = scope["raw_path"].decode("latin-1").partition("?")[0]
+    return unquote(path[len(mount) :]).strip("/")
+
+
+async def _read(
+    target: Target, params: dict[str, str], scope: Any, receive: Any
+) -> tuple[Value, tuple[str, str] | None]:
+    """The trigger's value and the delivery id of a call. Raises TooLarge, RequestInvalid."""
+    headers: dict[str, str] = {}
+    kind, delivery = "", None
+    for name, value in scope["headers"]:
+        text = value.decode("latin-1")
+        headers[name.decode("latin-1")] = text
+        if name == b"content-type":
+            kind = text.partition(";")[0].strip().lower()
+        elif name in target.delivery_headers and delivery is None:
+            delivery = (f"{target.workflow}/{target.node}", text)
+    raw = await _body(receive, target.params.max_bytes)
+    value = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "params": params,
+        "query": _query(scope["query_string"]),
+        "headers": headers,
+        "body": _decode(raw, kind),
+    }
+    depth = raw.count(b"[") + raw.count(b"{")
+    try:
+        check_incoming(value, depth)
+    except OutputInvalid as error:
+        raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
+    return value, delivery if target.mode == "production" else None
+
+
+async def _body(receive: Any, limit: int) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts = [body]
+        size = len(body)
+        while message.get("more_body"):
+            message = await receive()
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                break
+        body = b"".join(parts)
+    if len(body) > limit:
+        raise TooLarge(what="body", limit=limit)
+    if message["type"] == "http.disconnect":
+        raise RequestInvalid(field="body", reason="the connection ended before the whole body had come")
+    return body
+
+
+def _query(raw: bytes) -> dict[str, Any]:
+    """Query parameters; a name that comes again makes a list."""
+    if not raw:
+        return {}
+    query: dict[str, Any] = {}
+    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+        there = query.get(name)
+        if there is None:
+            query[name] = value
+        elif isinstance(there, list):
+            there.append(value)
+        else:
+            query[name] = [there, value]
+    return query
+
+
+def _decode(raw: bytes, kind: str) -> Value:
+    """The body by its content type: JSON, a form, text."""
+    if not raw:
+        return None
+    if kind == "application/json" or kind.endswith("+json") or not kind:
+        try:
+            return msgspec.json.decode(raw)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if kind:
+                reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+                raise RequestInvalid(field="body", reason=f"this is not JSON: {reason}") from None
+    if kind == "application/x-www-form-urlencoded":
+        return _query(raw)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise RequestInvalid(
+            field="body", reason=f"a body of {kind or 'no type'} that is no text is not taken"
+        ) from None

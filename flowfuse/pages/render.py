@@ -1,0 +1,75 @@
+"""Templates to HTML: the one door to jinja2, with the words and the assets that every page uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jinja2
+import msgspec
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from flowfuse.pages import words
+from flowfuse.pages.values import tree
+from flowfuse.resources import asset_root
+
+STATIC = "/static"
+"""Where the built assets are served. Their names hold a hash, so they may be cached for ever."""
+
+POLICY = "; ".join((
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:",
+    "connect-src 'self'", "font-src 'self'", "form-action 'self'", "base-uri 'none'",
+    "frame-ancestors 'none'",
+))  # fmt: skip
+"""The Content-Security-Policy of every page: nothing inline, nothing from elsewhere."""
+
+
+class Templates:
+    """web/templates, compiled when first used; `now_us` is the clock's."""
+
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
+        self._assets = _manifest()
+        self._environment = _environment(self.asset)
+
+    def render(self, name: str, *, zone: str = "", **context: Any) -> str:
+        """A page or part. `zone` is the reader's time zone (cookie `tz`); without it, the server's."""
+        template = self._environment.get_template(name)
+        return template.render(now=self._now_us(), zone=zone, **context)
+
+    def asset(self, name: str) -> str:
+        """The address of a built file by its source's name. Raises KeyError."""
+        return f"{STATIC}/{self._assets[name]}"
+
+
+def _manifest() -> dict[str, str]:
+    built = asset_root("web") / "dist" / "manifest.json"
+    return msgspec.json.decode(built.read_bytes(), type=dict[str, str])
+
+
+def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(asset_root("web") / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals["asset"] = asset
+    environment.filters.update(
+        count=words.count,
+        took=words.took,
+        state=words.state_words,
+        tree=tree,
+        when=_when,
+    )
+    return environment
+
+
+@jinja2.pass_context
+def _when(context: Context, micros: int | None) -> Markup:
+    """An instant as `<time>`: short for people, exact for machines and on hover."""
+    shown = words.when(micros, context["now"], context["zone"])
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(words.iso(micros), shown)

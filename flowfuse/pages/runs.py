@@ -1,0 +1,116 @@
+"""Runs: the list, and one run on its own pinned content."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Redirect
+
+from flowfuse.clock import Clock
+from flowfuse.data.executions import PAGE, ExecutionRepository
+from flowfuse.data.workflows import WorkflowRepository
+from flowfuse.engine.history import History
+from flowfuse.model import Execution, State
+from flowfuse.node import Catalogue
+from flowfuse.pages.graph import graph_view
+from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.page import chosen_tab, page
+from flowfuse.pages.run_view import run_view
+
+ONE = "/workflows/{workflow:str}/runs/{number:int}"
+TABS = ("node", "timeline", "run")
+Asked = Request[Any, Any, Any]
+
+
+@get("/runs", guards=[signed_in])
+async def runs(
+    request: Asked,
+    workflows: NamedDependency[WorkflowRepository],
+    executions: NamedDependency[ExecutionRepository],
+) -> Response[str]:
+    """All runs, newest first, of one state if the address names one."""
+    workspace = workspace_of(request)
+    chosen = request.query_params.get("state", "")
+    chosen = chosen if chosen in State.__members__ else ""
+    found = await executions.list(
+        workspace, state=State[chosen] if chosen else None, before=request.query_params.get("before") or None
+    )
+    summaries = await workflows.list(workspace)
+    names = {summary.id: summary.name for summary in summaries}
+    return page(request, "runs.html", runs=found, names=names, chosen=chosen, next_page=_older(found, chosen))
+
+
+def _older(found: list[Execution], chosen: str) -> str | None:
+    """The address of the next page, if there may be one."""
+    if len(found) < PAGE:
+        return None
+    filtered = {"state": chosen} if chosen else {}
+    return "/runs?" + urlencode({**filtered, "before": found[-1].id})
+
+
+@get("/runs/{execution:str}", guards=[signed_in])
+async def run_by_id(
+    request: Asked, execution: FromPath[str], executions: NamedDependency[ExecutionRepository]
+) -> Redirect:
+    """From an execution's id to its page."""
+    found = await executions.get(workspace_of(request), execution)
+    return Redirect(f"/workflows/{found.workflow}/runs/{found.number}", status_code=303)
+
+
+@get(ONE, guards=[signed_in])
+async def run(
+    request: Asked,
+    workflow: FromPath[str],
+    number: FromPath[int],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+    catalogue: NamedDependency[Catalogue],
+    clock: NamedDependency[Clock],
+) -> Response[str]:
+    """One run, live while it goes on."""
+    execution = await executions.by_number(workspace_of(request), workflow, number)
+    return await _run_page(request, "run.html", execution, history, catalogue, clock)
+
+
+@get(f"{ONE}/part", guards=[signed_in])
+async def run_part(
+    request: Asked,
+    workflow: FromPath[str],
+    number: FromPath[int],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+    catalogue: NamedDependency[Catalogue],
+    clock: NamedDependency[Clock],
+) -> Response[str]:
+    """What changes of that page while the run goes on, or when another node is chosen."""
+    execution = await executions.by_number(workspace_of(request), workflow, number)
+    return await _run_page(request, "run/_part.html", execution, history, catalogue, clock)
+
+
+async def _run_page(
+    request: Asked,
+    template: str,
+    execution: Execution,
+    history: History,
+    catalogue: Catalogue,
+    clock: Clock,
+) -> Response[str]:
+    workspace, query = workspace_of(request), request.query_params
+    detail = await history.detail(workspace, execution.id)
+    document = await history.document(workspace, execution.id)
+    graph = graph_view(document, catalogue)
+    view = run_view(detail, graph, clock.now_us(), query.get("node", ""), query.get("path", ""))
+    return page(
+        request,
+        template,
+        workflow=document,
+        execution=detail.execution,
+        detail=detail,
+        graph=graph,
+        view=view,
+        tab=chosen_tab(request, TABS, "node"),
+    )

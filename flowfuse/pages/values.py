@@ -1,0 +1,80 @@
+"""JSON values cut to what a page can show: a bounded tree of text, whatever the data is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from flowfuse.model import Value
+
+Kind = Literal["obj", "arr", "str", "num", "bool", "null"]
+
+TEXT_LIMIT = 4096
+CHILD_LIMIT = 200
+ROW_LIMIT = 2000
+DEPTH_LIMIT = 40
+OPEN_DEPTH = 2
+"""Objects and lists are open down to this depth, and closed where they are long."""
+OPEN_CHILDREN = 24
+
+
+class Branch(Struct, frozen=True):
+    """One row of the tree, with the rows in it. `text` is the value, or what it holds in words."""
+
+    key: str
+    kind: Kind
+    text: str
+    children: list[Branch] = []
+    hidden: int = 0
+    open: bool = False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the text needs lines of its own."""
+        return len(self.text) > 80 or "\n" in self.text
+
+
+class _Budget:
+    """How many rows may still be made."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+
+def tree(value: Value, key: str = "") -> Branch:
+    """The value as rows. What is cut says how much is missing."""
+    return _branch(key, value, 0, _Budget(ROW_LIMIT))
+
+
+def _branch(key: str, value: Value, depth: int, budget: _Budget) -> Branch:
+    budget.rows -= 1
+    if isinstance(value, dict):
+        return _container(key, "obj", list(value.items()), depth, budget)
+    if isinstance(value, list | tuple):
+        return _container(key, "arr", [(str(i), each) for i, each in enumerate(value)], depth, budget)
+    if isinstance(value, str):
+        return Branch(key, "str", _cut(value))
+    if value is None:
+        return Branch(key, "null", "null")
+    if isinstance(value, bool):
+        return Branch(key, "bool", "true" if value else "false")
+    return Branch(key, "num", msgspec.json.encode(value).decode())
+
+
+def _container(
+    key: str, kind: Literal["obj", "arr"], pairs: list[tuple[str, Value]], depth: int, budget: _Budget
+) -> Branch:
+    noun = "field" if kind == "obj" else "item"
+    words = f"{len(pairs):,} {noun}{'' if len(pairs) == 1 else 's'}" if pairs else "empty"
+    shown = [] if depth >= DEPTH_LIMIT else pairs[: min(CHILD_LIMIT, max(0, budget.rows))]
+    children = [_branch(_cut(name, 200), each, depth + 1, budget) for name, each in shown]
+    unfolded = depth < OPEN_DEPTH and len(pairs) <= OPEN_CHILDREN
+    return Branch(key, kind, words, children, len(pairs) - len(shown), depth == 0 or unfolded)
+
+
+def _cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… ({len(text) - limit:,} more characters)"

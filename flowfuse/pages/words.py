@@ -1,0 +1,107 @@
+"""How the pages say times, durations, counts and states, in one place."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+
+from flowfuse.model import Execution
+
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+_WEEK_US = 7 * 86_400 * 1_000_000
+
+
+class StateWords(Struct, frozen=True):
+    """A state as it is shown: never by colour alone, so always sign and word."""
+
+    tone: str
+    icon: str
+    word: str
+
+
+STATES = {
+    "pending": StateWords("idle", "clock", "Queued"),
+    "running": StateWords("run", "play", "Running"),
+    "waiting": StateWords("wait", "wait", "Waiting"),
+    "paused": StateWords("warn", "pause", "Paused"),
+    "completed": StateWords("ok", "check", "Done"),
+    "failed": StateWords("fail", "x", "Failed"),
+    "cancelled": StateWords("idle", "stop", "Cancelled"),
+}
+
+
+def state_words(execution: Execution) -> StateWords:
+    """The state of a run; a durable wait is told apart from work, though both are `running`."""
+    waits = execution.state == "running" and execution.waiting
+    return STATES["waiting" if waits else execution.state]
+
+
+def count(number: int, one: str = "", many: str = "") -> str:
+    """`1,284 runs`: the number, and the noun in the form that fits it."""
+    noun = one if number == 1 else many or f"{one}s"
+    return f"{number:,} {noun}" if one else f"{number:,}"
+
+
+def took(micros: int | float | None) -> str:
+    """A duration with as many digits as matter: `0.4 ms`, `212 ms`, `1.4 s`, `4 min 10 s`, `2 h 5 min`."""
+    if micros is None:
+        return ""
+    ms = micros / 1000
+    if ms < 9.95:
+        return f"{ms:.1f} ms"
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    seconds = ms / 1000
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    return _long(round(seconds))
+
+
+def _long(seconds: int) -> str:
+    for size, name, small_size, small in (
+        (86_400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= size:
+            big, rest = divmod(seconds, size)
+            rest //= small_size
+            return f"{big} {name} {rest} {small}" if rest else f"{big} {name}"
+    return f"{seconds} s"
+
+
+def when(micros: int | None, now: int, zone: str = "") -> str:
+    """Clock time today, weekday and time within a week, the date before that."""
+    if micros is None:
+        return ""
+    moment, today = _local(micros, zone), _local(now, zone)
+    if moment.date() == today.date():
+        return f"{moment:%H:%M:%S}"
+    if abs(now - micros) < _WEEK_US:
+        return f"{_DAYS[moment.weekday()]} {moment:%H:%M}"
+    date = f"{moment.day} {_MONTHS[moment.month - 1]}"
+    return date if moment.year == today.year else f"{date} {moment.year}"
+
+
+def midnight(now: int, zone: str = "") -> int:
+    """When the reader's day began."""
+    start = _local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return int(start.timestamp()) * 1_000_000
+
+
+def iso(micros: int | None) -> str:
+    """The instant for machines (`<time datetime>`), in UTC."""
+    return "" if micros is None else f"{datetime.fromtimestamp(micros / 1e6, UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _local(micros: int, zone: str) -> datetime:
+    try:
+        where = ZoneInfo(zone) if zone else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        where = None  # the name comes from a cookie; a bad one means the server's own zone
+    return datetime.fromtimestamp(micros / 1e6, UTC).astimezone(where)

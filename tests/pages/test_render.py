@@ -1,0 +1,123 @@
+"""Every template renders, in every state, and data in it stays text."""
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from flowfuse.model import Execution, ExecutionDetail, NodeError, Problem, Workflow, WorkflowSummary
+from flowfuse.node import Catalogue
+from flowfuse.pages.graph import graph_view
+from flowfuse.pages.home import HomeRow
+from flowfuse.pages.render import Templates
+from flowfuse.pages.run_view import run_view
+from flowfuse.pages.workflows import HookAddress
+
+NOW = 1_790_000_000_000_000
+Summary = Callable[..., WorkflowSummary]
+Make = Callable[..., Execution]
+STATES = ["pending", "running", "paused", "completed", "failed", "cancelled"]
+
+
+class Seen(HTMLParser):
+    """Collects what a page holds that data must never become."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.inline: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        names = dict(attrs)
+        self.inline += [name for name in names if name == "style" or name.startswith(("on", "hx-on"))]
+        if tag == "script" and "src" not in names:
+            self.inline.append("script")
+        if names.get("id"):
+            self.ids.append(str(names["id"]))
+
+
+def check(html: str) -> Seen:
+    seen = Seen()
+    seen.feed(html)
+    assert seen.inline == []
+    assert "img" not in seen.tags
+    assert len(seen.ids) == len(set(seen.ids)), "an id stands twice"
+    return seen
+
+
+@pytest.fixture
+def templates() -> Templates:
+    return Templates(lambda: NOW)
+
+
+@pytest.fixture
+def executions(make_execution: Make) -> list[Execution]:
+    error = NodeError("stopped", "<b>no</b>", hint="<i>")
+    return [make_execution(state, number=i + 1, error=error) for i, state in enumerate(STATES)]
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_home(
+    templates: Templates,
+    executions: list[Execution],
+    make_summary: Summary,
+    empty: bool,
+) -> None:
+    rows = [
+        HomeRow(make_summary(), executions),
+        HomeRow(make_summary(id="new", active=False), []),
+    ]
+    html = templates.render(
+        "home.html", today={} if empty else {"completed": 3, "failed": 1}, workflows=[] if empty else rows,
+        runs=[] if empty else executions, names={"orders": "<b>"}
+    )  # fmt: skip
+    check(html)
+    assert ("Nothing runs here yet." if empty else "4 runs today, 1 failed.") in html
+
+
+@pytest.mark.parametrize("chosen", ["", "failed"])
+@pytest.mark.parametrize("some", [True, False])
+def test_runs(templates: Templates, executions: list[Execution], chosen: str, some: bool) -> None:
+    runs = executions if some else []
+    check(templates.render("runs.html", runs=runs, names={}, chosen=chosen, next_page="/runs?before=x"))
+
+
+@pytest.mark.parametrize("tab", ["runs", "input", "node", "webhook", "problems"])
+def test_workflow(
+    templates: Templates, executions: list[Execution], make_summary: Summary,
+    workflow: Workflow, catalogue: Catalogue, tab: str,
+) -> None:  # fmt: skip
+    graph = graph_view(workflow, catalogue)
+    for chosen in (None, *workflow.nodes):
+        check(templates.render(
+            "workflow.html", workflow=make_summary(), graph=graph, chosen=chosen, tab=tab, runs=executions,
+            problems=[Problem("nodes.label", "x", "<b>", "warning")], triggers=graph.nodes[:2],
+            hooks=[HookAddress("http://localhost/hook/<b>", draft=True)], input_text="</textarea><img>",
+        ))  # fmt: skip
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("template", ["run.html", "run/_part.html"])
+def test_run(
+    templates: Templates, make_execution: Make, make_summary: Summary,
+    make_detail: Callable[[Execution], ExecutionDetail], workflow: Workflow, catalogue: Catalogue,
+    state: str, template: str,
+) -> None:  # fmt: skip
+    execution = make_execution(state, waiting="callback" if state == "running" else None)
+    graph = graph_view(workflow, catalogue)
+    for node in ("", *(node.id for node in workflow.nodes)):
+        detail = make_detail(execution)
+        context: dict[str, Any] = {"workflow": workflow, "execution": execution, "detail": detail}
+        view = run_view(detail, graph, NOW, node)
+        html = templates.render(template, **context, graph=graph, view=view, tab="node")
+        check(html)
+        assert ("hx-swap-oob" in html) == (template == "run/_part.html")
+
+
+@pytest.mark.parametrize("template", ["sign_in.html", "error.html"])
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+def test_answers_that_are_no_page(templates: Templates, template: str, status: int) -> None:
+    check(templates.render(template, status=status, detail="<img>"))

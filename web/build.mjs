@@ -1,0 +1,43 @@
+// Bundles web/static into web/dist. Every file gets its content's hash in its name, so that a browser may
+// keep it for ever; dist/manifest.json says which name stands for which source ("app.css" → "app-1a2b3c.css").
+import { createHash } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, parse } from 'node:path'
+import { build } from 'esbuild'
+
+const ENTRIES = ['app.css', 'app.js', 'graph.js']
+const COPIES = ['icons.svg', 'favicon.svg']
+const PRELOADED = /\.woff2$/
+
+rmSync('dist', { recursive: true, force: true })
+mkdirSync('dist')
+
+const { metafile } = await build({
+  entryPoints: ENTRIES.map((name) => `static/${name}`),
+  outdir: 'dist',
+  bundle: true,
+  minify: true,
+  splitting: true,
+  format: 'esm',
+  target: 'es2022',
+  entryNames: '[name]-[hash]',
+  chunkNames: '[name]-[hash]',
+  assetNames: '[name]-[hash]',
+  loader: { '.woff2': 'file' },
+  legalComments: 'linked',
+  metafile: true,
+})
+
+const manifest = {}
+for (const [output, { entryPoint, inputs }] of Object.entries(metafile.outputs)) {
+  const source = entryPoint ?? Object.keys(inputs).find((name) => PRELOADED.test(name))
+  if (source && !output.endsWith('.LEGAL.txt')) manifest[basename(source)] = basename(output)
+}
+for (const name of COPIES) {
+  const content = readFileSync(`static/${name}`)
+  const { name: stem, ext } = parse(name)
+  const hash = createHash('sha256').update(content).digest('hex').slice(0, 8).toUpperCase()
+  manifest[name] = `${stem}-${hash}${ext}`
+  writeFileSync(`dist/${manifest[name]}`, content)
+}
+writeFileSync('dist/manifest.json', JSON.stringify(manifest, null, 2) + '\n')

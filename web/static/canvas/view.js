@@ -1,0 +1,122 @@
+// What part of the world is seen: drag to pan, wheel to zoom, a fitted view to begin with.
+
+const MARGIN = { x: 40, top: 32, bottom: 84 } // room for what floats at the bottom
+const LIMITS = [0.1, 2]
+const STILL = 4 // a press that moves less is a click
+
+export class View {
+  constructor(canvas, world, boxes) {
+    Object.assign(this, { canvas, world, x: 0, y: 0, scale: 1 })
+    this.bounds = boundsOf([...boxes.values()])
+    this.#listen()
+  }
+
+  /** Show everything, never larger than life. */
+  fit() {
+    const { width, height } = this.canvas.getBoundingClientRect()
+    if (!width || !this.bounds) return
+    const { left, top, right, bottom } = this.bounds
+    const room = { x: width - 2 * MARGIN.x, y: height - MARGIN.top - MARGIN.bottom }
+    this.scale = clamp(Math.min(1, room.x / (right - left), room.y / (bottom - top)))
+    this.x = (width - (right - left) * this.scale) / 2 - left * this.scale
+    this.y = MARGIN.top + (room.y - (bottom - top) * this.scale) / 2 - top * this.scale
+    this.#apply()
+  }
+
+  /** Zoom by a factor around a point of the canvas (its middle, without one). */
+  zoom(factor, at = middle(this.canvas)) {
+    const scale = clamp(this.scale * factor)
+    this.x = at.x - (at.x - this.x) * (scale / this.scale)
+    this.y = at.y - (at.y - this.y) * (scale / this.scale)
+    this.scale = scale
+    this.#apply()
+  }
+
+  /** Move so that a node is in sight. */
+  reveal(element) {
+    const node = element.getBoundingClientRect()
+    const frame = this.canvas.getBoundingClientRect()
+    const dx = Math.max(frame.left + 20 - node.left, 0) || Math.min(frame.right - 20 - node.right, 0)
+    const dy = Math.max(frame.top + 20 - node.top, 0) || Math.min(frame.bottom - MARGIN.bottom - node.bottom, 0)
+    if (dx || dy) this.#pan(dx, dy)
+  }
+
+  #pan(dx, dy) {
+    this.x += dx
+    this.y += dy
+    this.#apply()
+  }
+
+  #apply() {
+    this.world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`
+    this.canvas.style.backgroundPosition = `${this.x}px ${this.y}px`
+    this.canvas.dataset.zoom = this.scale > 0.6 ? 'near' : this.scale > 0.35 ? 'mid' : 'far'
+    this.canvas.querySelector('.zoom-v').textContent = `${Math.round(this.scale * 100)}%`
+  }
+
+  #listen() {
+    const { canvas } = this
+    canvas.addEventListener('wheel', (event) => this.#onWheel(event), { passive: false })
+    canvas.addEventListener('pointerdown', (event) => this.#onPress(event))
+    canvas.addEventListener('dragstart', (event) => event.preventDefault())
+    canvas.addEventListener('click', (event) => {
+      const button = event.target.closest('.zoom button')
+      if (!button) return
+      if ('fit' in button.dataset) this.fit()
+      else this.zoom(button.dataset.zoomBy ? Number(button.dataset.zoomBy) : Number(button.dataset.zoomTo) / this.scale)
+    })
+    addEventListener('resize', () => { if (!this.touched) this.fit() })
+  }
+
+  #onWheel(event) {
+    event.preventDefault()
+    this.touched = true
+    if (event.shiftKey) return this.#pan(-event.deltaY - event.deltaX, 0)
+    const frame = this.canvas.getBoundingClientRect()
+    const pixels = event.deltaMode ? event.deltaY * 24 : event.deltaY
+    this.zoom(Math.exp(-Math.max(-120, Math.min(120, pixels)) / 300), { x: event.clientX - frame.left, y: event.clientY - frame.top })
+  }
+
+  #onPress(event) {
+    if (event.button || event.target.closest('.zoom')) return
+    const from = { x: event.clientX, y: event.clientY, panned: false }
+    const controller = new AbortController()
+    const { signal } = controller
+    const move = (next) => {
+      if (!from.panned && Math.hypot(next.clientX - from.x, next.clientY - from.y) < STILL) return
+      from.panned = this.touched = true
+      this.canvas.classList.add('is-panned')
+      this.#pan(next.clientX - from.x, next.clientY - from.y)
+      from.x = next.clientX
+      from.y = next.clientY
+    }
+    const end = () => {
+      controller.abort()
+      this.canvas.classList.remove('is-panned')
+      // The click that follows a drag opens nothing.
+      if (from.panned) swallowNextClick(this.canvas)
+    }
+    addEventListener('pointermove', move, { signal })
+    addEventListener('pointerup', end, { signal })
+    addEventListener('pointercancel', end, { signal })
+  }
+}
+
+function swallowNextClick(canvas) {
+  const swallow = (event) => { event.preventDefault(); event.stopPropagation() }
+  canvas.addEventListener('click', swallow, { capture: true, once: true })
+  setTimeout(() => canvas.removeEventListener('click', swallow, { capture: true }))
+}
+
+function boundsOf(boxes) {
+  if (!boxes.length) return null
+  return {
+    left: Math.min(...boxes.map((box) => box.x)),
+    top: Math.min(...boxes.map((box) => box.y)),
+    right: Math.max(...boxes.map((box) => box.x + box.width + (box.tray ? 10 : 0))),
+    bottom: Math.max(...boxes.map((box) => box.y + box.height + (box.tray ? 10 : 20))),
+  }
+}
+
+const clamp = (scale) => Math.max(LIMITS[0], Math.min(LIMITS[1], scale))
+const middle = (canvas) => ({ x: canvas.clientWidth / 2, y: canvas.clientHeight / 2 })

@@ -1,0 +1,72 @@
+// A run's page while it goes on: counts events in, fetches the bench anew, shows the wire, passes orders on.
+import htmx from 'htmx.org'
+import { Live } from './live.js'
+import { States } from './states.js'
+import { listenToOrders } from './orders.js'
+
+const REFETCH_EVERY = 700
+const WIRE_WORDS = { waiting: 'No connection, trying again', polling: 'Slow connection, asking every 2 s' }
+
+/** Start following the run whose counts are in #states. */
+export function followRun() {
+  const states = new States()
+  const list = () => document.getElementById('states')
+  states.read(list())
+  const refetch = throttled(() => fetchPart())
+  listenToOrders(refetch)
+  tick()
+  document.addEventListener('htmx:after:swap', () => states.read(list()))
+  if (states.over) return
+
+  const live = new Live(list().dataset.execution, Number(list().dataset.seq), {
+    onWire: showWire,
+    onEvent(event) {
+      states.take(event)
+      refetch()
+      if (['completed', 'failed', 'cancelled'].includes(event.state)) {
+        live.end()
+        showWire('live')
+      }
+    },
+  })
+}
+
+function fetchPart() {
+  const { part, node, path } = document.getElementById('bench').dataset
+  const tab = document.querySelector('[data-tab][aria-selected="true"]').dataset.tab
+  const query = new URLSearchParams({ node, path, tab })
+  return htmx.ajax('GET', `${part}?${query}`, { target: '#bench', swap: 'outerMorph' })
+}
+
+/** At most one call each interval, and always one after the last request for it. */
+function throttled(action) {
+  let timer
+  let last = 0
+  return () => {
+    if (timer) return
+    timer = setTimeout(() => {
+      timer = undefined
+      last = performance.now()
+      action()
+    }, Math.max(0, last + REFETCH_EVERY - performance.now()))
+  }
+}
+
+function showWire(state) {
+  const wire = document.getElementById('wire')
+  wire.hidden = state === 'live'
+  wire.textContent = WIRE_WORDS[state] ?? ''
+}
+
+/** The running time in the bar, counted on from the server's own clock. */
+function tick() {
+  const offset = new WeakMap()
+  setInterval(() => {
+    const clock = document.querySelector('#run-bar [data-since]')
+    if (!clock) return
+    if (!offset.has(clock)) offset.set(clock, { from: performance.now(), ran: (clock.dataset.now - clock.dataset.since) / 1000 })
+    const { from, ran } = offset.get(clock)
+    const seconds = Math.floor((ran + performance.now() - from) / 1000)
+    clock.textContent = `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`
+  }, 1000)
+}
