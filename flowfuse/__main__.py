@@ -26,8 +26,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "link": ("Print a one-time sign-in link for the running server.", "flowfuse link"),
     "migrate": ("Bring the database to this version.", "flowfuse migrate --data ~/flowfuse"),
 }
-_MODULES = {"list": "reading", "executions": "reading", "show": "reading", "nodes": "reading", "import": "documents",
-            "export": "documents", "validate": "documents"}  # fmt: skip
+_MODULES = {
+    "list": "reading",
+    "executions": "reading",
+    "show": "reading",
+    "nodes": "reading",
+    "import": "documents",
+    "export": "documents",
+    "validate": "documents",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     demos: bool = True
     """Whether an empty data folder gets the demo workflow."""
     log_level: str = "warning"
+    display: bool = False
+    """Whether there is a screen to open a browser on."""
 
     def __repr__(self) -> str:
         return f"Config(data={self.data}, host={self.host}, port={self.port})"
@@ -51,6 +54,11 @@ def default_data_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("flowfuse", appauthor=False))
+
+
+def wants_colour() -> bool:
+    """Whether the terminal's user has nothing against colour (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
@@ -96,6 +104,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         field: environment[name] for name, field in _NAMES.items() if environment.get(name)
     }
+    if (
+        environment.get("DISPLAY")
+        or environment.get("WAYLAND_DISPLAY")
+        or sys.platform in ("darwin", "win32")
+    ):
+        found["display"] = True
     if environment.get("FLOWFUSE_HOSTS"):
         found["hosts"] = environment["FLOWFUSE_HOSTS"].split(",")
     if environment.get("FLOWFUSE_NETWORK_ALLOW"):

@@ -11,6 +11,9 @@ name: Orders by size
 description: >-
   Takes an order, works out its total line by line, and answers by size. Run it by hand with an input,
   or call its webhook.
+settings:
+  variables:
+    example: [{sku: tea, price: 4.5, count: 3}, {sku: kettle, price: 39, count: 1}]
 nodes:
   - id: order
     type: trigger.webhook
@@ -28,7 +31,8 @@ nodes:
     config:
       fields:
         customer: "{{ default(get(trigger, 'body.customer'), get(trigger, 'customer', 'Ada')) }}"
-        lines: "{{ default(get(trigger, 'body.lines'), get(trigger, 'lines', [{'sku': 'tea', 'price': 4.5, 'count': 3}, {'sku': 'kettle', 'price': 39, 'count': 1}])) }}"
+        lines: >-
+          {{ default(get(trigger, 'body.lines'), get(trigger, 'lines', vars.example)) }}
     position: {x: 216, y: 80}
   - id: each_line
     type: loop.for_each

@@ -1,12 +1,14 @@
 """The one error hierarchy. A code is stable and meant for programs; the sentence is for people.
 
 FlowFuseError
-  Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  TooLarge
-  NotFound           Denied           SignInNeeded   Conflict       StaleVersion       Duplicate       IllegalTransition
+  Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  ConfigInvalid
+                     TooLarge
+  NotFound  Denied  SignInNeeded
+  Conflict           StaleVersion  Duplicate  IllegalTransition
   Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
-    OutputInvalid    NodeStopped  Interrupted  ItemFailed
+    OutputInvalid    NodeStopped  Interrupted
   Corrupt            SealBroken  SegmentBroken  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
 
@@ -44,7 +46,6 @@ SENTENCES: dict[str, str] = {
     "output_invalid": "The node's output is not a JSON value: {reason}",
     "stopped": "{reason}",
     "interrupted": "The server stopped while this node was running, so it may have had its effect.",
-    "item_failed": "{count} item(s) failed, the first with: {first}",
     "config_invalid": "{field}: {reason}",
     "seal_broken": "{reason}",
     "segment_broken": "The stored data of execution {execution} is damaged ({reason}).",
@@ -264,12 +265,6 @@ class Interrupted(NodeFailed):
     """An effect was under way when the process died, and `on_interrupted` says `fail`."""
 
     code = "interrupted"
-
-
-class ItemFailed(NodeFailed):
-    """Rounds of a loop failed, and `on_item_error` says `fail`."""
-
-    code = "item_failed"
 
 
 class Corrupt(FlowFuseError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from flowfuse.config import Config, load
+from flowfuse.config import Config, load, wants_colour
 from flowfuse.data.folder import DataFolder, Running
 from flowfuse.errors import ConfigInvalid, DatabaseUnavailable, Denied, WorkflowInvalid
 from flowfuse.model import Problem
@@ -115,7 +114,7 @@ def read_input(text: str | None) -> Any:
 
 def coloured(text: str, code: str) -> str:
     """The text in a colour, on a terminal that wants one."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not sys.stdout.isatty() or not wants_colour():
         return text
     return f"\033[{code}m{text}\033[0m"
 

@@ -22,7 +22,7 @@ from flowfuse.commands.common import (
 )
 from flowfuse.commands.reading import opened
 from flowfuse.data.folder import DataFolder
-from flowfuse.errors import Conflict, ConfigInvalid, NotFound, WorkflowInvalid
+from flowfuse.errors import ConfigInvalid, Conflict, NotFound, WorkflowInvalid
 from flowfuse.model import WORKSPACE, Problem, Workflow
 
 

@@ -87,7 +87,7 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
     # would wait that long for each of them while the event loop is busy.
     sys.setswitchinterval(0.0005)
     app = create_app(config, folder, *extra)
-    server = _Server(
+    server = _server_class()(
         uvicorn.Config(
             app,
             log_config=None,
@@ -98,7 +98,7 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
             proxy_headers=False,
             http="httptools",
             timeout_graceful_shutdown=max(1, int(config.grace)),
-        )  # fmt: skip
+        )
     )
     server.ready = lambda: _announce(config, folder, app, browser)
     server.draining = lambda: app.engine.controller.drain(config.grace)
@@ -113,13 +113,14 @@ async def _announce(config: Config, folder: DataFolder, app: Any, browser: bool)
     code = await app.engine.accounts.make_link(WORKSPACE)
     link = f"{running.address}/link/{code}"
     print(f"FlowFuse is running. Sign in once, within 15 minutes, at {link}", flush=True)
-    if browser and sys.stdout.isatty() and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if browser and config.display and sys.stdout.isatty():
         import webbrowser
 
         await asyncio.to_thread(webbrowser.open, link)
 
 
 def _server_class() -> Any:
+    """A class that is made when it is first needed: other commands have no use for uvicorn."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -155,7 +156,3 @@ def _server_class() -> Any:
             self.should_exit = True
 
     return Server
-
-
-def _Server(config: Any) -> Any:  # noqa: N802 - a class that is made when it is first needed
-    return _server_class()(config)

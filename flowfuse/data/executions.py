@@ -242,7 +242,8 @@ class ExecutionRepository:
         """(first sequence number, data) of the stored segments that hold what came after `after`."""
         raw = id_bytes(execution)
         rows = await self.database.rows(
-            "SELECT first_seq, data FROM segments WHERE execution_id = ? AND workspace_id = ? AND first_seq >= "
+            "SELECT first_seq, data FROM segments WHERE execution_id = ? AND workspace_id = ? "
+            "AND first_seq >= "
             "ifnull((SELECT max(first_seq) FROM segments WHERE execution_id = ? AND first_seq <= ?), 0) "
             "ORDER BY first_seq",
             (raw, workspace, raw, after + 1),

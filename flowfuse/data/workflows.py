@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +17,8 @@ from flowfuse.errors import Conflict, NotFound, SegmentBroken, StaleVersion
 from flowfuse.model import Version, Workflow, WorkflowSummary
 
 _LISTED = """id, name, description, folder, tags, seq, published, active, created, updated,
- ifnull((SELECT last_number FROM counters c WHERE c.workspace_id = w.workspace_id AND c.workflow_id = w.id), 0)
- AS last_number"""
+ ifnull((SELECT last_number FROM counters c WHERE c.workspace_id = w.workspace_id
+ AND c.workflow_id = w.id), 0) AS last_number"""
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +127,8 @@ class WorkflowRepository:
                 (*_columns(changed), seq, msgspec.json.encode(editor.versions), now, workspace, workflow),
             )
             connection.executemany(
-                "INSERT INTO operations (workspace_id, workflow_id, id, answer, seq, at) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO operations (workspace_id, workflow_id, id, answer, seq, at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 [(workspace, workflow, name, b"", seq, now) for name in dict.fromkeys(ids)],
             )
             return seq, answer
@@ -207,7 +208,8 @@ class WorkflowRepository:
                 (workspace, name, number, content, note, now),
             )
             connection.execute(
-                "UPDATE workflows SET published = ?, active = 1, updated = ? WHERE workspace_id = ? AND id = ?",
+                "UPDATE workflows SET published = ?, active = 1, updated = ? "
+                "WHERE workspace_id = ? AND id = ?",
                 (number, now, workspace, name),
             )
             return number
@@ -244,7 +246,8 @@ class WorkflowRepository:
     async def versions(self, workspace: str, workflow: str) -> Sequence[Version]:
         """The published versions, newest first."""
         rows = await self._database.rows(
-            "SELECT v.number, c.hash, v.created, v.note FROM versions v JOIN contents c ON c.id = v.content_id "
+            "SELECT v.number, c.hash, v.created, v.note FROM versions v "
+            "JOIN contents c ON c.id = v.content_id "
             "WHERE v.workspace_id = ? AND v.workflow_id = ? ORDER BY v.number DESC",
             (workspace, workflow),
         )
@@ -261,8 +264,8 @@ class WorkflowRepository:
             for r in rows
         ]
 
-    async def with_webhook(self, path: str) -> list[tuple[str, str]]:
-        """(workspace, workflow) whose drafts may have a webhook at that path: its first part occurs in them."""
+    async def with_webhook(self, path: str) -> Sequence[tuple[str, str]]:
+        """(workspace, workflow) whose drafts may have a webhook at that path, by its first part."""
         first = path.partition("/")[0]
         rows = await self._database.rows(
             "SELECT workspace_id, id FROM workflows WHERE instr(draft, CAST(? AS BLOB)) "

@@ -60,6 +60,15 @@ class History:
         log = await self._state.log(workspace, execution)
         return _Reader(plan, found).read(log)
 
+    async def outcome(self, workspace: str, raw: bytes, timeout: float) -> tuple[State, Answer | None, Value]:
+        """State, answer and result of an accepted run; waits, within the timeout, for one under way."""
+        run = self._controller.runs.get(raw)
+        if run is not None:
+            answer = await self._controller.wait_answer(run, timeout)
+            return run.state, answer, run.result
+        detail = await self.detail(workspace, id_text(raw))
+        return State[detail.execution.state], detail.answer, detail.result
+
     async def _content(self, workspace: str, execution: str) -> Content:
         number = await self._executions.content_of(workspace, execution)
         return await self._workflows.content(workspace, number)

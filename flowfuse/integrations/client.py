@@ -298,9 +298,7 @@ def _headers(response: Any) -> dict[str, str]:
 
 def _body(call: Call, response: Any, raw: bytes) -> Value:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if call.response == "json" or (
-        call.response == "auto" and (kind.endswith("/json") or kind.endswith("+json"))
-    ):
+    if call.response == "json" or (call.response == "auto" and (kind.endswith(("/json", "+json")))):
         if not raw:
             return None
         try:

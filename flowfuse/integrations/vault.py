@@ -51,7 +51,8 @@ class CredentialVault:
     async def list(self, workspace: str) -> list[Credential]:
         """All credentials, without their secrets."""
         rows = await self._database.rows(
-            "SELECT id, name, kind, hosts, created, updated FROM credentials WHERE workspace_id = ? ORDER BY id",
+            "SELECT id, name, kind, hosts, created, updated FROM credentials "
+            "WHERE workspace_id = ? ORDER BY id",
             (workspace,),
         )
         return [_credential(row) for row in rows]
@@ -70,8 +71,8 @@ class CredentialVault:
         def write(connection: sqlite3.Connection) -> None:
             if replace:
                 connection.execute(
-                    "UPDATE credentials SET name = ?, kind = ?, hosts = ?, sealed = ?, key_id = ?, updated = ? "
-                    "WHERE workspace_id = ? AND id = ?",
+                    "UPDATE credentials SET name = ?, kind = ?, hosts = ?, sealed = ?, key_id = ?, "
+                    "updated = ? WHERE workspace_id = ? AND id = ?",
                     (*values, now, workspace, id),
                 )
                 return

@@ -61,9 +61,16 @@ def describe(node_type: NodeType) -> dict[str, Any]:
         "schema": node_type.schema,
         "output": node_type.output_schema,
         "fields": [
-            {"name": f.name, "title": f.title, "description": f.description, "widget": f.widget, "kind": f.kind,
-             "required": f.required, "default": f.default}
+            {
+                "name": f.name,
+                "title": f.title,
+                "description": f.description,
+                "widget": f.widget,
+                "kind": f.kind,
+                "required": f.required,
+                "default": f.default,
+            }
             for f in node_type.fields
         ],
         "example": node_type.example,
-    }  # fmt: skip
+    }

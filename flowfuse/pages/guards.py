@@ -17,12 +17,12 @@ PUBLIC = {"public": True}
 """The explicit mark of a route that everybody may use: `opt=PUBLIC`."""
 
 
-async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """A program with the install's token, or a browser with a session. Raises SignInNeeded."""
     state = connection.app.state
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        if not hmac.compare_digest(token.encode(), state.token.encode()):
+    authorization = connection.headers.get("authorization", "")
+    if authorization[:7].lower() == "bearer ":
+        if not hmac.compare_digest(authorization[7:].strip().encode(), state.token.encode()):
             raise SignInNeeded()
         connection.scope["state"]["workspace"] = WORKSPACE
         return
@@ -41,7 +41,8 @@ def workspace_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
 def check_routes(app: Litestar) -> None:
     """Refuse to build an application with a route that is neither guarded nor marked public."""
     for route in app.routes:
-        for handler in getattr(route, "route_handlers", None) or [route.route_handler]:  # type: ignore[union-attr]
+        handlers: Any = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
+        for handler in handlers:
             # OPTIONS is the framework's own answer: the methods of a route, nothing else.
             if handler.opt.get("public") or getattr(handler, "http_methods", None) == {"OPTIONS"}:
                 continue

@@ -80,7 +80,8 @@ class HookTable:
         target = self._targets.get(path)
         if target is not None:
             return target, {}
-        hook, params = self._hooks.get(path), {}
+        params: dict[str, str] = {}
+        hook = self._hooks.get(path)
         if hook is None:
             hook, params = self._match(path)
         target = self._targets.get(hook.path)
@@ -185,8 +186,9 @@ class Hooks:
     ) -> None:
         method = scope["method"]
         if method not in target.params.methods:
-            await _send(send, 405, [_PROBLEM, (b"allow", ", ".join(target.params.methods).encode())],
-                        problem_bytes(RequestInvalid(field="method", reason=f"{method} is not taken here"), 405))  # fmt: skip
+            error = RequestInvalid(field="method", reason=f"{method} is not taken here")
+            allow = (b"allow", ", ".join(target.params.methods).encode())
+            await _send(send, 405, [_PROBLEM, allow], problem_bytes(error, 405))
             return
         value, delivery = await _read(target, params, scope, receive)
         run = self._controller.start(

@@ -49,6 +49,8 @@ def took(micros: int | float | None) -> str:
     """A duration with as many digits as matter: `0.4 ms`, `212 ms`, `1.4 s`, `4 min 10 s`, `2 h 5 min`."""
     if micros is None:
         return ""
+    if micros < 50:
+        return "0 ms"
     ms = micros / 1000
     if ms < 9.95:
         return f"{ms:.1f} ms"

@@ -62,8 +62,9 @@ async def workflow_page(
 
 
 def _triggers(graph: GraphView) -> list[NodeView]:
-    """What a run by hand can start at."""
-    return [node for node in graph.nodes if not node.takes_input and not node.disabled]
+    """What a run by hand can start at; first what is made for it."""
+    triggers = [node for node in graph.nodes if not node.takes_input and not node.disabled]
+    return sorted(triggers, key=lambda node: node.type != "trigger.manual")
 
 
 def _hooks(request: Asked, draft: Draft) -> list[HookAddress]:

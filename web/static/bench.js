@@ -36,8 +36,12 @@ function show(tab) {
   history.replaceState(history.state, '', address)
 }
 
-function select(opener) {
-  const id = opener.dataset.open
+/** Put the selection's mark on the node that the bench shows. */
+export function markChosen(id = document.getElementById('bench').dataset.node) {
   for (const element of document.querySelectorAll('.node, .loop, .orow')) element.classList.toggle('is-selected', element.dataset.node === id)
+}
+
+function select(opener) {
+  markChosen(opener.dataset.open)
   if (!opener.closest('.dock')) openTab('node')
 }

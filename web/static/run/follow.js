@@ -1,7 +1,8 @@
 // A run's page while it goes on: counts events in, fetches the bench anew, shows the wire, passes orders on.
 import htmx from 'htmx.org'
+import { markChosen } from '../bench.js'
 import { Live } from './live.js'
-import { States } from './states.js'
+import { OVER, States } from './states.js'
 import { listenToOrders } from './orders.js'
 
 const REFETCH_EVERY = 700
@@ -12,10 +13,13 @@ export function followRun() {
   const states = new States()
   const list = () => document.getElementById('states')
   states.read(list())
-  const refetch = throttled(() => fetchPart())
+  const refetch = throttled(() => fetchPart(states))
   listenToOrders(refetch)
   tick()
-  document.addEventListener('htmx:after:swap', () => states.read(list()))
+  document.addEventListener('htmx:after:swap', () => {
+    states.read(list())
+    markChosen()
+  })
   if (states.over) return
 
   const live = new Live(list().dataset.execution, Number(list().dataset.seq), {
@@ -23,7 +27,8 @@ export function followRun() {
     onEvent(event) {
       states.take(event)
       refetch()
-      if (['completed', 'failed', 'cancelled'].includes(event.state)) {
+      if (OVER.includes(event.state)) {
+        states.over = true
         live.end()
         showWire('live')
       }
@@ -31,10 +36,12 @@ export function followRun() {
   })
 }
 
-function fetchPart() {
+function fetchPart(states) {
   const { part, node, path } = document.getElementById('bench').dataset
   const tab = document.querySelector('[data-tab][aria-selected="true"]').dataset.tab
-  const query = new URLSearchParams({ node, path, tab })
+  // A reader who has chosen no node is shown where the run failed, once it has.
+  const stay = !states.over || new URL(location).searchParams.has('node')
+  const query = new URLSearchParams(stay ? { node, path, tab } : { tab })
   return htmx.ajax('GET', `${part}?${query}`, { target: '#bench', swap: 'outerMorph' })
 }
 

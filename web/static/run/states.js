@@ -1,5 +1,6 @@
 // What each node did so far: counts, kept here, shown as a mark and a caption on its card and in the outline.
 
+export const OVER = ['completed', 'failed', 'cancelled']
 const COUNTS = ['done', 'failed', 'skipped', 'running', 'waiting', 'rounds']
 const ICONS = { ok: 'check', run: 'play', fail: 'x', wait: 'wait', skip: 'skip' }
 const TONES = ['is-ok', 'is-run', 'is-fail', 'is-wait', 'is-skip']
@@ -14,7 +15,7 @@ export class States {
   read(list) {
     const seq = Number(list.dataset.seq)
     this.#seq = Math.max(this.#seq, seq)
-    this.over = ['completed', 'failed', 'cancelled'].includes(list.dataset.state)
+    this.over = OVER.includes(list.dataset.state)
     for (const { dataset } of list.children) {
       const node = { took: Number(dataset.took), attempt: 0 }
       for (const name of COUNTS) node[name] = Number(dataset[name])
@@ -104,7 +105,7 @@ function toneOf(node) {
 }
 
 function wordsOf(node) {
-  const many = node.done + node.failed + node.running > 1
+  const many = node.done + node.failed + node.running + node.waiting > 1
   const words = []
   if (node.rounds) words.push(node.rounds === 1 ? '1 round' : `${count(node.rounds)} rounds`)
   if (node.waiting) words.push('waiting')
@@ -119,7 +120,7 @@ function wordsOf(node) {
 const count = (number) => number.toLocaleString('en')
 
 function took(micros) {
-  if (!micros) return 'done'
+  if (micros < 50) return 'done'
   if (micros < 9_950) return `${(micros / 1e3).toFixed(1)} ms`
   if (micros < 999_500) return `${Math.round(micros / 1e3)} ms`
   return micros < 9_950_000 ? `${(micros / 1e6).toFixed(1)} s` : `${Math.round(micros / 1e6)} s`
