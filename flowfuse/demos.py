@@ -19,11 +19,9 @@ nodes:
     type: trigger.webhook
     name: An order comes in
     config: {path: demo/orders, respond: respond_node}
-    position: {x: 0, y: 160}
   - id: by_hand
     type: trigger.manual
     name: Run by hand
-    position: {x: 0, y: 0}
   - id: lines
     type: transform.set
     name: Read the order
@@ -33,39 +31,32 @@ nodes:
         customer: "{{ default(get(trigger, 'body.customer'), get(trigger, 'customer', 'Ada')) }}"
         lines: >-
           {{ default(get(trigger, 'body.lines'), get(trigger, 'lines', vars.example)) }}
-    position: {x: 216, y: 80}
   - id: each_line
     type: loop.for_each
     name: For each line
     config: {items: "{{ input.lines }}"}
-    position: {x: 432, y: 80}
   - id: line_total
     type: transform.set
     name: Work out the line
     config: {fields: {sku: "{{ item.sku }}", total: "{{ item.price * item.count }}"}}
-    position: {x: 648, y: 200}
   - id: sum
     type: transform.aggregate
     name: Add up
     config:
       items: "{{ input }}"
       operations: {lines: {op: count}, total: {op: sum, of: total}}
-    position: {x: 648, y: 80}
   - id: large
     type: condition.if
     name: Over 50?
     config: {condition: "{{ input.total > 50 }}"}
-    position: {x: 864, y: 80}
   - id: free
     type: transform.set
     name: Free shipping
     config: {keep: all, fields: {shipping: 0}}
-    position: {x: 1080, y: 0}
   - id: paid
     type: transform.set
     name: Paid shipping
     config: {keep: all, fields: {shipping: 4.9}}
-    position: {x: 1080, y: 160}
   - id: answer
     type: action.respond
     name: Answer
@@ -75,7 +66,6 @@ nodes:
         lines: "{{ input.lines }}"
         total: "{{ input.total + input.shipping }}"
         shipping: "{{ input.shipping }}"
-    position: {x: 1296, y: 80}
 edges:
   - {from: order, to: lines}
   - {from: by_hand, to: lines}

@@ -315,18 +315,25 @@ class Readers:
         self._path = path
         self._connection: Any = None
         self._opening = asyncio.Lock()
+        self._closed = False
 
     async def rows(self, sql: str, parameters: tuple[Any, ...]) -> list[sqlite3.Row]:
         if self._connection is None:
             async with self._opening:
+                # A late reader must not open a connection that nobody will close: its thread would
+                # keep the process from ending.
+                if self._closed:
+                    raise DatabaseUnavailable(reason="it is closed")
                 if self._connection is None:
                     self._connection = await self._open()
         return list(await self._connection.execute_fetchall(sql, parameters))
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        async with self._opening:
+            self._closed = True
+            if self._connection is not None:
+                await self._connection.close()
+                self._connection = None
 
     async def _open(self) -> Any:
         import aiosqlite

@@ -25,6 +25,8 @@ from flowfuse.model import Value
 MAX_DECODED = 32_000_000
 MAX_HOPS = 5
 CONNECT_SECONDS = 10.0
+CALLS_PER_ORIGIN = 64
+MAX_LANES = 1000
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SENSITIVE = ("authorization", "cookie", "proxy-authorization")
 
@@ -80,6 +82,7 @@ class APIClient:
         self._guard = guard
         self._own_port = own_port
         self._clients: dict[bool, Any] = {}
+        self._lanes: dict[tuple[str, int | None], asyncio.Semaphore] = {}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -137,6 +140,10 @@ class APIClient:
     ) -> tuple[Answer, str | None]:
         client = self._client(trusted)
         request = client.build_request(method, url, headers=headers, content=content)
+        async with self._lane(url.host, url.port):
+            return await self._exchange(call, client, request)
+
+    async def _exchange(self, call: Call, client: Any, request: Any) -> tuple[Answer, str | None]:
         response = await client.send(request, stream=True)
         try:
             location = response.headers.get("location")
@@ -147,7 +154,7 @@ class APIClient:
             await response.aclose()
         status = response.status_code
         if status >= 400 and not call.accept(status):
-            raise _remote_error(method, url.host, response, raw)
+            raise _remote_error(request.method, request.url.host, response, raw)
         return Answer(status, _headers(response), _body(call, response, raw)), None
 
     async def _check_own_port(self, url: Any) -> None:
@@ -158,6 +165,16 @@ class APIClient:
         for address in await resolve(url.host, port):
             if address.is_loopback or address.is_unspecified or address.is_private:
                 raise AddressDenied(host=url.host, reason="it is FlowFuse itself; only /hook/… may be called")
+
+    def _lane(self, host: str, port: int | None) -> asyncio.Semaphore:
+        """Bounds the calls under way to one origin: a hung peer takes no place from the others, and the
+        pool, which looks at every waiting call for each that ends, never has many waiting."""
+        lane = self._lanes.get((host, port))
+        if lane is None:
+            if len(self._lanes) > MAX_LANES:
+                self._lanes = {key: each for key, each in self._lanes.items() if each.locked()}
+            lane = self._lanes[(host, port)] = asyncio.Semaphore(CALLS_PER_ORIGIN)
+        return lane
 
     def _client(self, trusted: bool) -> Any:
         client = self._clients.get(trusted)
@@ -202,7 +219,7 @@ def _make_client(guard: AddressGuard, trusted: bool) -> Any:
         async def sleep(self, seconds: float) -> None:
             await asyncio.sleep(seconds)
 
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=100, keepalive_expiry=30.0)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=30.0)
     context = httpx.create_ssl_context(trust_env=False)
     transport = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
     transport._pool = httpcore.AsyncConnectionPool(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from flowfuse.pages import home, runs, static, workflows
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
 
 ROUTES = (
+    home.home,
+    workflows.workflow_page,
+    runs.runs,
+    runs.run_by_id,
+    runs.run,
+    runs.run_part,
+    static.static_file,
     use_link,
     sign_out,
     live,

@@ -108,6 +108,7 @@ def test_from_the_link_to_a_failure_understood(server: Server, page: Page) -> No
 
     page.goto(server.post("/api/v1/links")["path"])
     page.get_by_role("link", name="Squares").click()
+    expect(page.locator("#world.is-laid")).to_be_attached()  # the page's scripts are there
     page.keyboard.press("Control+Enter")
     page.wait_for_url(re.compile(r"/workflows/squares/runs/1"))
     expect(_caption(page, "each")).to_contain_text("rounds")

@@ -51,8 +51,8 @@ class Oracle:
         """With which of the errors of its nodes a round failed."""
         return possible[0]
 
-    def first_respond(self, places: list[Place]) -> int:
-        """Which respond node was first."""
+    def first_respond(self, places: list[Place]) -> int | None:
+        """Which respond node was first, where any was."""
         return 0
 
 
@@ -156,10 +156,14 @@ class Reference:
                 scope.skipped.add(trigger)
         self._walk(scope)
         self._keep(scope, certain=not scope.errors)
+        if scope.errors:
+            self.possible |= self.certain
+            self.certain = {}
         result = None if scope.errors else self._result_of(scope)
-        if self.responds and not scope.errors:
-            chosen = self.responds[self.oracle.first_respond(self.responds)]
-            result = (self.certain.get(chosen) or self.possible[chosen]).value
+        chosen = self.oracle.first_respond(self.responds) if self.responds and not scope.errors else None
+        if chosen is not None:
+            place = self.responds[chosen]
+            result = (self.certain.get(place) or self.possible[place]).value
         return Report(scope.errors, result, self.certain, self.possible, self.effects)
 
     # -- the graph
@@ -323,7 +327,7 @@ class Reference:
                     break
         if faults:
             if node.config.get("concurrency", 1) > 1:
-                self._doubt(node.id, scope.path)
+                self._doubt(f"{scope.path}/{node.id}" if scope.path else node.id, ":")
             raise LoopFailed(faults)
         return "done", {"results": results, "errors": errors} if mode == "collect" else results
 
@@ -350,7 +354,7 @@ class Reference:
         self._walk(scope)
         self._keep(scope, certain=not scope.errors)
         if scope.errors:
-            self._doubt_inside(path)
+            self._doubt(path, "/")
             return None, scope.errors
         if "result" not in node.config:
             return self._result_of(scope), []
@@ -359,12 +363,9 @@ class Reference:
         except NodeFailed as error:
             return None, [Fault(error.code, node.id)]
 
-    def _doubt(self, loop: str, outer: str) -> None:
-        """Rounds run together, and one failed: which of the others had begun is not determined."""
-        self._doubt_inside(f"{outer}/{loop}" if outer else loop)
-
-    def _doubt_inside(self, prefix: str) -> None:
-        for place in [p for p in self.certain if p[1].startswith(prefix)]:
+    def _doubt(self, path: str, sign: str) -> None:
+        """Something under this path failed beside other branches: how far those came is not determined."""
+        for place in [p for p in self.certain if p[1] == path or p[1].startswith(path + sign)]:
             self.possible[place] = self.certain.pop(place)
 
 

@@ -1,0 +1,106 @@
+"""What the figures are held against, and the small tools to measure with."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import socket
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+LITESTAR = """
+import sys, uvicorn
+from litestar import Litestar, post
+
+@post("/echo", status_code=200)
+async def echo(data: dict) -> dict:
+    return data
+
+uvicorn.run(Litestar([echo], openapi_config=None), port=int(sys.argv[1]), log_level="error")
+"""
+
+STUB = """
+import asyncio, sys, uvloop
+
+class Stub(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.buffer = transport, b""
+
+    def data_received(self, data):
+        self.buffer += data
+        while b"\\r\\n\\r\\n" in self.buffer:
+            head, _, self.buffer = self.buffer.partition(b"\\r\\n\\r\\n")
+            number = int(head.split(b"i=", 1)[1].split(b" ", 1)[0].split(b"&", 1)[0])
+            body = b'{"i":%d,"v":%d}' % (number, 3 * number)
+            self.transport.write(b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\n"
+                                 b"content-length: %d\\r\\n\\r\\n%b" % (len(body), body))
+
+async def main():
+    server = await asyncio.get_running_loop().create_server(Stub, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+uvloop.run(main())
+"""
+
+
+class BareCalls:
+    """Parallel GETs by plain httpx in one gather, on the same event loop implementation as the product."""
+
+    def __init__(self, port: int, count: int) -> None:
+        import httpx
+        import uvloop
+
+        self._url, self._count = f"http://127.0.0.1:{port}/item", count
+        self._loop = uvloop.new_event_loop()
+        self._client = httpx.AsyncClient()
+
+    def once(self) -> float:
+        """Seconds of one gather, answers decoded."""
+        begun = time.perf_counter()
+        self._loop.run_until_complete(self._gather())
+        return time.perf_counter() - begun
+
+    def close(self) -> None:
+        """Close the client and its loop."""
+        self._loop.run_until_complete(self._client.aclose())
+        self._loop.close()
+
+    async def _gather(self) -> None:
+        calls = (self._client.get(self._url, params={"i": number}) for number in range(self._count))
+        for answer in await asyncio.gather(*calls):
+            answer.json()
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def request(method: str, url: str, body: Any = None) -> Any:
+    """One request on a fresh connection; the decoded answer. Raises OSError."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    try:
+        content = None if body is None else json.dumps(body).encode()
+        path = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, path, content, {"content-type": "application/json"})
+        return json.loads(connection.getresponse().read() or b"null")
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from None
+    finally:
+        connection.close()
+
+
+def wait_for(url: str) -> None:
+    """Until the address answers."""
+    for _ in range(600):
+        try:
+            request("GET", url)
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise SystemExit(f"{url} does not answer")

@@ -1,0 +1,232 @@
+"""Figures of this machine: `python bench/measure.py [NAME…]`, one JSON line each.
+
+    {"name", "value", "unit", "goal", "ok"}
+
+  cold       process start to the first right webhook answer (data folder made), and its ratio to a bare
+             litestar application on uvicorn with one JSON route
+  memory     idle RSS, and what 100,000 pending executions add
+  disk       bytes of a kept W2 run, and of a kept loop of 1,000 items
+  parallel   20 parallel HTTP calls by a workflow, as a ratio to the same calls by bare httpx in one gather
+
+Goals of time are ratios to a floor in the same run. Servers listen on 127.0.0.1 only.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from floors import LITESTAR, STUB, free_port, request, wait_for
+
+HERE = Path(__file__).parent
+PYTHON = sys.executable
+MIB = 1024 * 1024
+
+
+def emit(name: str, value: float, unit: str, goal: float | None, ok: bool | None = None) -> None:
+    """Print one figure. Without `ok`, smaller than the goal is good."""
+    good = ok if ok is not None else goal is None or value <= goal
+    print(
+        json.dumps({"name": name, "value": round(value, 3), "unit": unit, "goal": goal, "ok": good}),
+        flush=True,
+    )
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended with the block."""
+    started = subprocess.Popen(command, cwd=HERE, stdout=subprocess.DEVNULL)
+    try:
+        yield started
+    finally:
+        started.send_signal(signal.SIGTERM)
+        try:
+            started.wait(20)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+@contextmanager
+def product(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """The product on a folder, answering."""
+    port = free_port()
+    with process(PYTHON, "serve.py", "--port", str(port), "--data", str(folder)) as started:
+        base = f"http://127.0.0.1:{port}"
+        wait_for(f"{base}/ready")
+        yield started, base
+
+
+def first_answer(command: list[str], url: str, body: dict[str, Any], right: Callable[[Any], bool]) -> float:
+    """Seconds from process start to the first right answer."""
+    begun = time.perf_counter()
+    with process(*command):
+        while True:
+            try:
+                if right(request("POST", url, body)):
+                    return time.perf_counter() - begun
+            except OSError:
+                pass
+            if time.perf_counter() - begun > 60:
+                raise SystemExit(f"no right answer from {url}")
+            time.sleep(0.005)
+
+
+def cold() -> None:
+    """Cold starts, ours and the floor's in turn."""
+    body = {"id": 1, "name": "ann", "amount": 60}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+        with product(folder):
+            pass
+        ours, floor = [], []
+        for _ in range(5):
+            port = free_port()
+            ours.append(
+                first_answer(
+                    [PYTHON, "serve.py", "--port", str(port), "--data", str(folder)],
+                    f"http://127.0.0.1:{port}/hook/w2",
+                    body,
+                    lambda answer: answer.get("label") == "ANN",
+                )
+            )
+            port = free_port()
+            floor.append(
+                first_answer(
+                    [PYTHON, "-c", LITESTAR, str(port)],
+                    f"http://127.0.0.1:{port}/echo",
+                    body,
+                    lambda answer: answer == body,
+                )
+            )
+    emit("cold.start", statistics.median(ours), "s", 0.78)
+    emit("cold.floor", statistics.median(floor), "s", None)
+    emit("cold.ratio", statistics.median(a / b for a, b in zip(ours, floor, strict=True)), "x", 1.4)
+
+
+def rss(pid: int) -> float:
+    """Resident memory of a process, MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def memory() -> None:
+    """Idle, and with 100,000 executions waiting for a place."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+        with product(folder) as (started, base):
+            request("POST", f"{base}/hook/w2", {"id": 1, "name": "ann", "amount": 60})
+            time.sleep(2)
+            idle = rss(started.pid)
+        emit("memory.idle", idle, "MiB", 100)
+        _fill_pending(folder / "flowfuse.db", 100_000)
+        with product(folder) as (started, _base):
+            time.sleep(1)
+            emit("memory.pending", rss(started.pid) - idle, "MiB", 50)
+
+
+def _fill_pending(database: Path, count: int) -> None:
+    """Rows as a burst of calls leaves them, all of them later than any place can be had for."""
+    connection = sqlite3.connect(database)
+    found = connection.execute("SELECT * FROM executions LIMIT 1")
+    names = [column[0] for column in found.description]
+    row = dict(zip(names, found.fetchone(), strict=True))
+    segment = connection.execute("SELECT data FROM segments LIMIT 1").fetchone()[0]
+    row.update(state=0, finished=None, started=None)
+    for number in range(count):
+        row.update(id=(1 << 120 | number).to_bytes(16, "big"), number=number + 10)
+        connection.execute(
+            f"INSERT INTO executions ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+            list(row.values()),
+        )
+        connection.execute(
+            "INSERT INTO segments (execution_id, first_seq, workspace_id, data) VALUES (?, 1, 'main', ?)",
+            (row["id"], segment),
+        )
+    connection.commit()
+    connection.close()
+
+
+def disk() -> None:
+    """What a kept run costs, the write-ahead log folded in."""
+    bodies: list[tuple[str, str, int, dict[str, Any], float]] = [
+        ("disk.run", "w2", 2000, {"id": 1, "name": "user-1", "email": "user1@example.org", "amount": 60,
+                                  "tags": ["alpha", "beta", "gamma"],
+                                  "address": {"street": "1 Main Street", "city": "Springfield", "zip": "00007"}}, 1500),
+        ("disk.loop", "w3", 100, {"items": [{"v": v * 7919 % 1000} for v in range(1000)]}, 50_000),
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+        with product(folder):
+            pass
+        for figure, path, count, body, goal in bodies:
+            before = _folded(folder / "flowfuse.db")
+            with product(folder) as (_started, base):
+                for _ in range(count):
+                    request("POST", f"{base}/hook/{path}", body)
+            emit(figure, (_folded(folder / "flowfuse.db") - before) / count, "B", goal)
+
+
+def _folded(database: Path) -> int:
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return database.stat().st_size
+
+
+def parallel() -> None:
+    """W5 against bare httpx, in turn, with the same stub."""
+    with tempfile.TemporaryDirectory() as name:
+        stub, folder = free_port(), Path(name) / "data"
+        with process(PYTHON, "-c", STUB, str(stub)), product(folder) as (_started, base):
+            wait_for(f"http://127.0.0.1:{stub}/item?i=1")
+            body = {"base": f"http://127.0.0.1:{stub}", "n": 20}
+            from floors import BareCalls
+
+            bare = BareCalls(stub, 20)
+            ours, floor = [], []
+            for number in range(45):
+                begun = time.perf_counter()
+                answer = request("POST", f"{base}/hook/w5", body)
+                took = time.perf_counter() - begun
+                if answer != {"count": 20, "sum": 570}:
+                    raise SystemExit(f"wrong answer: {answer}")
+                spent = bare.once()
+                if number >= 5:
+                    ours.append(took)
+                    floor.append(spent)
+            bare.close()
+    emit("parallel.ours", statistics.median(ours) * 1e3, "ms", None)
+    emit("parallel.floor", statistics.median(floor) * 1e3, "ms", None)
+    emit("parallel.ratio", statistics.median(ours) / statistics.median(floor), "x", 1.3)
+
+
+FIGURES: dict[str, Callable[[], None]] = {"cold": cold, "memory": memory, "disk": disk, "parallel": parallel}
+
+
+def main() -> int:
+    """Measure what is named; without names, everything."""
+    wanted = sys.argv[1:] or list(FIGURES)
+    unknown = [name for name in wanted if name not in FIGURES]
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; there are: {', '.join(FIGURES)}", file=sys.stderr)
+        return 2
+    for name in wanted:
+        FIGURES[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
