@@ -3,7 +3,7 @@
 #   make run        start FlowFuse; prints the address, opens a browser where there is a display
 #   make test       everything: lint, format, types, floors, all tests (crash tests in their short form)
 #   make test-fast  the tests that need no browser, no killing and no building; under a minute
-#   make crash      the crash tests in their long form (CRASH_CYCLES=500)
+#   make crash      the crash tests in their long form (CRASH_CYCLES=1000)
 #   make lint       ruff, mypy, import contracts
 #   make shots      pictures of the pages, light, dark and narrow, in shots/
 #   make lock       pin the newest versions that pyproject.toml and web/package.json allow
@@ -13,7 +13,7 @@ BIN := .venv/bin
 PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate
-CRASH_CYCLES ?= 500
+CRASH_CYCLES ?= 1000
 ASSET_SOURCES := $(shell find web/static web/build.mjs web/package-lock.json -type f 2>/dev/null)
 
 .DELETE_ON_ERROR:

@@ -279,18 +279,19 @@ def _reason(error: Exception) -> str:
 
 def _refuse_non_json(value: Any) -> None:
     """Walk a suspicious value; raise OutputInvalid where a number is none of JSON's."""
-    if isinstance(value, float):
-        if value != value or value in (_INF, -_INF):
-            raise OutputInvalid(reason="a number is not finite")
-    elif isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise OutputInvalid(reason="an integer is outside ±2⁶³")
-    elif isinstance(value, dict):
-        for inner in value.values():
-            _refuse_non_json(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            _refuse_non_json(inner)
+    left = [value]
+    while left:
+        current = left.pop()
+        if isinstance(current, float):
+            if current != current or current in (_INF, -_INF):
+                raise OutputInvalid(reason="a number is not finite")
+        elif isinstance(current, int):
+            if not -(2**63) <= current < 2**63:
+                raise OutputInvalid(reason="an integer is outside ±2⁶³")
+        elif isinstance(current, dict):
+            left.extend(current.values())
+        elif isinstance(current, list | tuple):
+            left.extend(current)
 
 
 # A value is read again in deeper places than the one where it came in (a template, an answer), so it

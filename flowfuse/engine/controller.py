@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-from flowfuse.clock import Clock, Ids, id_bytes, id_text
+from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.data.executions import ExecutionRepository, ExecutionWrite
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine.executor import NodeExecutor
 from flowfuse.engine.frame import Frame
+from flowfuse.engine.orders import Orders
 from flowfuse.engine.plan import MissingType, NodePlan, Plan, compile_plan
-from flowfuse.engine.queue import QueueManager, Recovered
-from flowfuse.engine.replay import Replay, answer_question
-from flowfuse.engine.run import Run
+from flowfuse.engine.queue import CLAIM_BATCH, QueueManager, Recovered
+from flowfuse.engine.replay import Replay
+from flowfuse.engine.run import Run, change_of, row_of
 from flowfuse.engine.state import StateManager
+from flowfuse.engine.waiters import Waiters
+from flowfuse.engine.wakes import Wakes
 from flowfuse.engine.walker import Walker
 from flowfuse.errors import (
     Conflict,
@@ -33,13 +36,13 @@ from flowfuse.errors import (
     QueueFull,
 )
 from flowfuse.events import EventBus, ExecutionAdvanced, RunFinished
-from flowfuse.model import TERMINAL, Answer, NodeError, State, Value, check_transition, json_bytes, seconds
+from flowfuse.model import TERMINAL, Answer, NodeError, State, Value, seconds
 from flowfuse.node import Catalogue
 
 log = logging.getLogger("flowfuse.engine")
 
-CLAIM_BATCH = 64
 PLAN_CACHE = 512
+POISON = NodeError("poison", "The server stopped three times in a row while this run was under way.")
 
 
 class ExecutionController:
@@ -70,14 +73,13 @@ class ExecutionController:
         self.runs: dict[bytes, Run] = {}
         self._loading: dict[bytes, asyncio.Task[Run]] = {}
         self._plans: dict[bytes, Plan] = {}
-        self._waiters: dict[bytes, list[asyncio.Future[None]]] = {}
-        self._ends: dict[bytes, list[asyncio.Future[Run]]] = {}
+        self._answers, self._ends = Waiters(), Waiters()
+        self._wakes = Wakes(clock, queue, self)
+        self._orders = Orders(clock, executions, queue, self)
         self._recovered = Recovered()
         self._alone: bytes | None = None
         self._reread: set[tuple[str, bytes]] = set()
         self._work = asyncio.Event()
-        self._wake_at: int | None = None
-        self._wake_timer: Any = None
         self.draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -89,16 +91,21 @@ class ExecutionController:
         died = await self._queue.open()
         self._recovered = await self._queue.recover(died=died)
         for workspace, raw in self._recovered.poisoned:
-            await self._give_up(workspace, raw)
+            row = await self._queue.give_up(workspace, raw, POISON, self.clock.now_us())
+            if row is not None:
+                self.ended_as_row(row, State.failed)
         self._work.set()
 
     async def work(self) -> None:
         """The loop that claims pending runs and continues interrupted ones. Never returns."""
-        await self._arm_wake()
+        armed = False
         while True:
             await self._work.wait()
             self._work.clear()
             try:
+                if not armed:
+                    await self._wakes.arm()
+                    armed = True
                 await self._claim_next()
             except DatabaseUnavailable:
                 self._work.set()
@@ -124,12 +131,13 @@ class ExecutionController:
                 await self._idle.wait()
         except TimeoutError:
             log.warning("%d run(s) did not end within %s s and will be resumed", len(self.runs), grace)
+        self._wakes.stop()
         for run in list(self.runs.values()):
-            for task in run.tasks.values():
-                task.cancel()
-        for future in [f for waiters in self._waiters.values() for f in waiters]:
-            if not future.done():
-                future.set_result(None)
+            for work in run.tasks.values():
+                work.task.cancel()
+            self._stop_timers(run)
+        self._answers.tell_all(self.runs)
+        self._ends.tell_all(self.runs)
         await self._queue.close_cleanly()
 
     # -- starting
@@ -159,7 +167,7 @@ class ExecutionController:
     ) -> Run:
         """Accept an execution and begin it. It is safe once `run.accepted` is done.
 
-        Raises Draining, QueueFull, DatabaseUnavailable.
+        Raises Draining, QueueFull, and OutputInvalid where the value is not JSON.
         """
         self._check_accepting()
         now_us = self.clock.now_us()
@@ -179,16 +187,17 @@ class ExecutionController:
         run.accepted = asyncio.get_running_loop().create_future()
         if delivery is not None:
             run.delivery = (*delivery, now_us)
+        self.walker.accept(run)
+        room = self._has_room()
         self._enter(run)
-        if self._has_room():
-            self._begin_timers(run)
-            self.walker.start(run)
+        if room:
+            self.start_clock(run)
+            self.walker.fire_trigger(run)
             self.walker.advance(run)
         else:
-            run.state, run.started = State.pending, None
-            self.walker.start(run)
-            run.ready.clear()
+            run.state, run.started, run.since = State.pending, None, None
             self._queue.pending += 1
+            self._queue.unsaved += 1
             self.flush(run)
         return run
 
@@ -213,16 +222,8 @@ class ExecutionController:
 
         Raises what kept it from being accepted.
         """
-        if run.answered is None:
-            run.answered = asyncio.get_running_loop().create_future()
-            self._waiters.setdefault(run.id, []).append(run.answered)
-        try:
-            async with asyncio.timeout(timeout):
-                await run.answered
-        except TimeoutError:
-            return None
-        finally:
-            self._waiters.pop(run.id, None)
+        if not run.told:
+            await self._answers.wait(run.id, timeout)
         return run.answer
 
     async def wait_end(self, run: Run, timeout: float) -> Run:
@@ -231,15 +232,8 @@ class ExecutionController:
             if run.accepted is not None:
                 await run.accepted
             return run
-        ended: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
-        self._ends.setdefault(run.id, []).append(ended)
-        try:
-            async with asyncio.timeout(timeout):
-                return await ended
-        except TimeoutError:
-            return self.runs.get(run.id, run)
-        finally:
-            self._ends.pop(run.id, None)
+        ended = await self._ends.wait(run.id, timeout)
+        return ended if ended is not None else self.runs.get(run.id, run)
 
     def _check_accepting(self) -> None:
         if self.draining:
@@ -248,21 +242,34 @@ class ExecutionController:
             raise QueueFull(pending=self._queue.pending)
 
     def _has_room(self) -> bool:
-        return len(self.runs) <= self._max_running and self._alone is None and self._queue.pending == 0
+        """Whether a run may begin at once: there is a place, nobody is before it, nobody must be alone."""
+        alone = self._alone is not None or self._recovered.suspects
+        return len(self.runs) < self._max_running and not alone and self._queue.pending == 0
 
     def _enter(self, run: Run) -> None:
+        run.draining = self.draining
         self.runs[run.id] = run
         self._idle.clear()
 
-    def _begin_timers(self, run: Run) -> None:
+    def start_clock(self, run: Run) -> None:
         """The workflow's timeout covers running time: not the queue, a pause or a wait."""
-        run.since = self.clock.now_us()
+        if run.since is None:
+            run.since = self.clock.now_us()
         limit = run.plan.workflow.settings.timeout
-        if limit is not None:
+        if limit is not None and run.workflow_timer is None:
             left = int(seconds(limit) * 1e6) - run.ran_us
             run.workflow_timer = self.clock.call_at(
-                self.clock.now_us() + left, partial(self._timed_out, run, seconds(limit))
+                run.since + left, partial(self._timed_out, run, seconds(limit))
             )
+        for loop in run.loops.values():
+            if loop.timer is None:
+                self.walker.loops.set_timer(loop)
+
+    def stop_clock(self, run: Run) -> None:
+        """Running time ends here: a wait, a pause."""
+        run.ran_us = run.ran()
+        run.since = None
+        self._stop_timers(run)
 
     def _timed_out(self, run: Run, limit: float) -> None:
         if run.state is State.running and not run.broken:
@@ -277,11 +284,12 @@ class ExecutionController:
         blobs, run.blobs = run.blobs, []
         insert = update = delivery = None
         if not run.inserted:
-            insert, delivery = _row(run), run.delivery
+            insert, delivery = row_of(run), run.delivery
             run.inserted = True
         elif segment is not None or run.state in TERMINAL or run.waiting is not None:
-            update = _update(run)
+            update = change_of(run)
         run.committing += 1
+        run.leaving += len(launches)
         last = run.state in TERMINAL
         ready = last or run.waiting is not None or run.state is State.paused or run.answer is not None
         callback = partial(self._committed, run, launches, segment, insert is not None, ready, last)
@@ -311,6 +319,9 @@ class ExecutionController:
         error: BaseException | None,
     ) -> None:
         run.committing -= 1
+        run.leaving -= len(launches)
+        if accepted and run.state is State.pending:
+            self._queue.unsaved -= 1
         if error is not None:
             self._refused(run, error)
             return
@@ -322,12 +333,11 @@ class ExecutionController:
             launch()
         if segment is not None:
             self._bus.publish(ExecutionAdvanced(run.workspace, run.id, segment[1], segment[3], run.plan))
-        if ready and run.answered is not None and not run.answered.done():
-            run.answered.set_result(None)
+        if ready and not run.told:
+            run.told = True
+            self._answers.tell(run)
         if last:
-            for ended in self._ends.get(run.id, ()):
-                if not ended.done():
-                    ended.set_result(run)
+            self._ends.tell(run)
             self._leave(run)
             self._bus.publish(
                 RunFinished(run.workspace, run.workflow_id, run.id, run.state, run.created, run.now_us)
@@ -338,28 +348,30 @@ class ExecutionController:
     def _refused(self, run: Run, error: BaseException) -> None:
         """A commit failed: nothing of it stands, and the run is read again from the database."""
         run.broken = True
-        for task in run.tasks.values():
-            task.cancel()
+        if self.runs.get(run.id) is not run:
+            return
+        for work in run.tasks.values():
+            work.task.cancel()
         if run.accepted is not None and not run.accepted.done():
+            if run.state is State.pending:
+                self._queue.pending = max(0, self._queue.pending - 1)
             run.accepted.set_exception(error)
+            # Whoever started the run may have left; then nobody asks for the error, which is no fault.
             run.accepted.exception()
         else:
             self._reread.add((run.workspace, run.id))
             self._work.set()
-        if run.answered is not None and not run.answered.done():
-            run.answered.set_exception(error)
-        if self.runs.get(run.id) is run:
-            self._leave(run)
+        self._answers.tell(run, error)
+        self._leave(run)
 
     def settled(self, run: Run) -> None:
         """Nothing more can be done for the run now: commit, and see what it waits for."""
         if run.broken:
             return
-        busy = bool(run.tasks or run.launches or run.retries)
-        if run.state is State.running and run.waits and not busy and not run.draining:
-            self._begin_wait(run)
-            return
-        if run.waits and run.state is State.running:
+        if run.waits and run.state is State.running and not run.draining:
+            if not (run.tasks or run.launches or run.leaving or run.retries):
+                self._begin_wait(run)
+                return
             self._arm_run_wake(run)
         if run.buffer or run.launches or not run.inserted:
             self.flush(run)
@@ -368,19 +380,18 @@ class ExecutionController:
 
     def _released(self, run: Run) -> bool:
         """Whether the run may leave the memory: it waits, is paused, pending or drained, and nothing runs."""
-        if run.tasks or run.launches or run.buffer:
+        if run.tasks or run.launches or run.buffer or run.held:
             return False
         if run.state is State.running:
             return (run.waiting is not None and not run.ready) or run.draining
         return True
 
     def _begin_wait(self, run: Run) -> None:
-        times = [each.until_us for each in run.waits.values() if each.why == "time"]
-        run.waiting = "time" if times else next(iter(run.waits.values())).why
-        self._stop_running_time(run)
+        timed = any(each.why == "time" for each in run.waits.values())
+        run.waiting = "time" if timed else next(iter(run.waits.values())).why
+        run.now_us = max(run.now_us, self.clock.now_us())
+        self.stop_clock(run)
         self.flush(run)
-        if times:
-            self._wake_by(min(times))
 
     def _arm_run_wake(self, run: Run) -> None:
         """Some branches wait while others run: the run stays in memory, with one timer."""
@@ -406,6 +417,10 @@ class ExecutionController:
         self._stop_timers(run)
         if self._alone == run.id:
             self._alone = None
+        if run.waiting is not None and run.state is State.running and not run.broken:
+            due = run.wake_at()
+            if due is not None:
+                self._wakes.by(due)
         if self._queue.pending or self._recovered.resume or self._recovered.suspects:
             self._work.set()
         self._check_idle()
@@ -414,11 +429,6 @@ class ExecutionController:
         if not self.runs:
             self._idle.set()
 
-    def _stop_running_time(self, run: Run) -> None:
-        """Running time ends here: a wait, a pause."""
-        run.ran_us += max(0, self.clock.now_us() - run.since)
-        self._stop_timers(run)
-
     def _stop_timers(self, run: Run) -> None:
         for timer in (run.timer, run.workflow_timer):
             if timer is not None:
@@ -426,6 +436,10 @@ class ExecutionController:
         run.timer = run.workflow_timer = None
         for repeat in run.retries.values():
             repeat.cancel()
+        for loop in run.loops.values():
+            if loop.timer is not None:
+                loop.timer.cancel()
+                loop.timer = None
 
     # -- continuing stored runs
 
@@ -439,7 +453,7 @@ class ExecutionController:
                 place = self._recovered.suspects.popleft()
                 self._alone = place[1]
                 await self._queue.claim([place])
-                await self._continue(*place)
+                await self.continue_stored(*place)
                 return
             room = min(CLAIM_BATCH, self._max_running - len(self.runs))
             if room <= 0:
@@ -454,28 +468,51 @@ class ExecutionController:
                 )
             if not places:
                 return
-            for place in places:
-                await self._continue(*place)
+            for number, place in enumerate(places):
+                try:
+                    await self.continue_stored(*place)
+                except DatabaseUnavailable:
+                    self._reread.update(places[number:])
+                    raise
 
     async def _read_again(self) -> None:
         """Runs whose commit failed: as soon as commits succeed again, they go on from what is stored."""
         for place in list(self._reread):
             await self._queue.claim([place])
             self._reread.discard(place)
-            await self._continue(*place)
+            await self.continue_stored(*place)
 
-    async def _continue(self, workspace: str, raw: bytes) -> None:
+    async def continue_stored(self, workspace: str, raw: bytes) -> None:
+        """Load a run and let it go on. Raises DatabaseUnavailable; the run is then tried again."""
         try:
             run = await self._in_memory(workspace, raw)
         except IllegalTransition:
+            self._not_alone(raw)
             return
+        except DatabaseUnavailable:
+            self._not_alone(raw)
+            self._reread.add((workspace, raw))
+            self._work.set()
+            raise
         except FlowFuseError as error:
             log.error("Run %s cannot be continued: %s", id_text(raw), error)
-            if self._alone == raw:
-                self._alone = None
+            self._not_alone(raw)
             return
         if run.state is State.running:
             self.walker.advance(run)
+
+    def _not_alone(self, raw: bytes) -> None:
+        if self._alone == raw:
+            self._alone = None
+            self._work.set()
+
+    def may_wake(self) -> bool:
+        """Whether waiting runs may be continued: not beside one that must run alone."""
+        return self._alone is None and not self._recovered.suspects
+
+    def in_memory(self, raw: bytes) -> bool:
+        """Whether the run is being worked on."""
+        return raw in self.runs
 
     async def _in_memory(self, workspace: str, raw: bytes) -> Run:
         """The run, loaded where it is not in memory. Raises NotFound, and IllegalTransition when it ended."""
@@ -501,161 +538,61 @@ class ExecutionController:
         try:
             plan = self.plan(content)
         except MissingType as missing:
-            await self._pause_row(workspace, raw, "missing_type")
+            await self._queue.pause_row(workspace, raw, "missing_type")
             raise Conflict(reason=str(missing)) from None
         records = await self._state.log(workspace, id_text(raw))
         run = await self._state.load(row, plan, records, self._queue.epoch)
         replay = Replay(self.walker, run)
         for _first, base, segment in records:
             replay.apply(base, segment)
-        waiters = self._waiters.get(raw)
-        if waiters:
-            run.answered = waiters[0]
         run.waiting = None
         self._enter(run)
         if state is State.running:
-            self._begin_timers(run)
+            self.start_clock(run)
             replay.hand_over()
-            if run.waits:
+            if run.waits and not self.draining:
                 self.walker.wake(run)
         else:
             run.replaying = False
         return run
 
-    async def _pause_row(self, workspace: str, raw: bytes, reason: str) -> None:
-        """A run whose node types are not there any more is paused, visibly; it does not fail."""
-
-        def pause(connection: Any) -> None:
-            connection.execute(
-                "UPDATE executions SET state = ?, reason = ? WHERE id = ? AND workspace_id = ? AND state = ?",
-                (State.paused, reason, raw, workspace, State.running),
-            )
-
-        await self._executions.database.write(pause)
-
-    async def _give_up(self, workspace: str, raw: bytes) -> None:
-        """A poisonous run: the process died with it three times in a row, the last time alone."""
-        run = await self._in_memory(workspace, raw)
-        run.error = NodeError(
-            "poison", "The server stopped three times in a row while this run was under way."
-        )
-        run.ready.clear()
-        run.launches.clear()
-        run.move(State.failed, "poison")
-        self.flush(run)
-
-    # -- waiting for a time
-
-    def _wake_by(self, when_us: int) -> None:
-        if self._wake_at is not None and self._wake_at <= when_us:
-            return
-        if self._wake_timer is not None:
-            self._wake_timer.cancel()
-        self._wake_at = when_us
-        self._wake_timer = self.clock.call_at(when_us, self._wake_due)
-
-    async def _arm_wake(self) -> None:
-        following = await self._queue.next_wake()
-        if following is not None:
-            self._wake_by(following)
-
-    def _wake_due(self) -> None:
-        self._wake_at = self._wake_timer = None
-        if not self.draining:
-            self._waking = asyncio.get_running_loop().create_task(self._wake_all())
-
-    async def _wake_all(self) -> None:
-        """Continue every run whose time has come; then set the timer for the next."""
-        try:
-            while True:
-                places = await self._queue.due(self.clock.now_us(), CLAIM_BATCH)
-                places = [place for place in places if place[1] not in self.runs]
-                if not places:
-                    break
-                await self._queue.claim(places)
-                for place in places:
-                    await self._continue(*place)
-        except DatabaseUnavailable:
-            self._wake_by(self.clock.now_us() + 1_000_000)
-            return
-        await self._arm_wake_later()
-
-    async def _arm_wake_later(self) -> None:
-        following = await self._queue.next_wake()
-        if following is not None:
-            # A row that is due but in memory has its wait committed soon; it must not make a busy loop.
-            self._wake_by(max(following, self.clock.now_us() + 2_000))
-
     # -- orders
 
     async def pause(self, workspace: str, execution: str) -> None:
         """Start nothing new in a run; what runs is let finish (the seed's pauseExecution)."""
-        run = await self._find(workspace, execution, State.paused)
-        self._stop_running_time(run)
-        run.move(State.paused)
-        await self._ordered(run)
+        await self._orders.pause(workspace, execution)
 
     async def resume(self, workspace: str, execution: str) -> None:
         """Let a paused run go on (the seed's resumeExecution)."""
-        run = await self._find(workspace, execution, State.running)
-        check_transition(run.state, State.running)
-        if run.state is State.pending:
-            raise IllegalTransition(state="pending", target="running")
-        if run.tasks or run.committing:
-            await self._until_quiet(run)
-        run.move(State.running)
-        await self._ordered(run)
-        # Memory is laid anew from what is committed, so that a pause leaves no trace of its moment.
-        self._leave(run)
-        await self._continue(workspace, run.id)
+        await self._orders.resume(workspace, execution)
 
     async def cancel(self, workspace: str, execution: str) -> None:
         """Stop a run for good; a running effect is ended (the seed's cancelExecution)."""
-        run = await self._find(workspace, execution, State.cancelled)
-        check_transition(run.state, State.cancelled)
-        if run.state is State.pending:
-            self._queue.pending = max(0, self._queue.pending - 1)
-        run.now_us = self.clock.now_us()
-        self.walker.record_interrupted(run)
-        run.ready.clear()
-        run.launches.clear()
-        run.move(State.cancelled, "cancelled")
-        for task in list(run.tasks.values()):
-            task.cancel()
-        await self._ordered(run)
+        await self._orders.cancel(workspace, execution)
 
     async def answer(
         self, workspace: str, execution: str, node: str, path: str, answer: str, output: Value = None
     ) -> None:
         """A person's answer for an effect in doubt: `retry`, `done` or `fail`."""
-        run = await self._find(workspace, execution, State.running)
-        if run.state is not State.running:
-            raise Conflict(reason=f"The run is {run.state.name}")
-        for key, each in run.waits.items():
-            if each.why == "ask" and each.node.id == node and each.frame.path_text == path:
-                answer_question(self.walker, run, key, answer, output)
-                run.waiting = None
-                self.walker.advance(run)
-                return
-        raise NotFound(what="question", id=node)
+        await self._orders.answer(workspace, execution, node, path, answer, output)
 
-    async def _find(self, workspace: str, execution: str, target: State) -> Run:
-        """The run that an order is for. Raises NotFound, IllegalTransition."""
-        raw = id_bytes(execution)
-        if raw is None:
-            raise NotFound(what="execution", id=execution)
-        row = await self._executions.raw(workspace, raw)
-        run = self.runs.get(raw)
-        if row is None and run is None:
-            raise NotFound(what="execution", id=execution)
-        if run is None and row is not None and State(row["state"]) in TERMINAL:
-            raise IllegalTransition(state=State(row["state"]).name, target=target.name)
-        found = await self._in_memory(workspace, raw)
-        check_transition(found.state, target) if target is not State.running else None
-        return found
+    async def in_hand(self, workspace: str, raw: bytes) -> Run:
+        """The run, loaded where it is not in memory; it stays there until `let_go`."""
+        while True:
+            run = await self._in_memory(workspace, raw)
+            if self.runs.get(raw) is run:
+                run.held += 1
+                return run
 
-    async def _ordered(self, run: Run) -> None:
-        """Commit an order and wait until it is safe."""
+    def let_go(self, run: Run) -> None:
+        """An order is done with the run: it may leave the memory again."""
+        run.held -= 1
+        here = self.runs.get(run.id) is run
+        if here and run.state not in TERMINAL and run.committing == 0 and self._released(run):
+            self._leave(run)
+
+    async def committed(self, run: Run) -> None:
+        """Commit what the run has recorded, and wait until it is safe. Raises DatabaseUnavailable."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def settled(number: int | None, error: BaseException | None) -> None:
@@ -668,37 +605,20 @@ class ExecutionController:
         self._executions.database.submit(ExecutionWrite(self._executions, run.workspace, settled, token=run))
         await done
 
-    async def _until_quiet(self, run: Run) -> None:
-        """Wait for effects that were let finish, and for their commits."""
-        while run.tasks or run.committing:
-            await asyncio.gather(*run.tasks.values(), return_exceptions=True)
-            await asyncio.sleep(0)
+    async def reload(self, run: Run) -> None:
+        """Lay a run's memory anew from what is committed, so that a pause leaves no trace of its moment."""
+        self._leave(run)
+        await self.continue_stored(run.workspace, run.id)
 
-
-def _row(run: Run) -> tuple[Any, ...]:
-    """The columns of a new row; the writer fills in the number."""
-    return (
-        run.id, run.workspace, run.workflow_id, 0, run.content_id, int(run.state), run.waiting,
-        _wake_at(run), run.trigger.id, run.mode, None if run.root == run.id else run.root, run.priority,
-        run.owner, run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run), run.ran_us,
-        run.reason, None if run.error is None else json_bytes(run.error),
-    )  # fmt: skip
-
-
-def _update(run: Run) -> tuple[Any, ...]:
-    """The columns that change with a run."""
-    return (
-        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq, run.claim_seq, run.deaths,
-        run.started, _finished(run), run.ran_us, run.reason,
-        None if run.error is None else json_bytes(run.error), run.id,
-    )  # fmt: skip
-
-
-def _finished(run: Run) -> int | None:
-    return run.now_us if run.state in TERMINAL else None
-
-
-def _wake_at(run: Run) -> int | None:
-    if run.waiting != "time" or run.state is not State.running:
-        return None
-    return min(each.until_us for each in run.waits.values() if each.why == "time")
+    def ended_as_row(self, row: sqlite3.Row, state: State) -> None:
+        """A run that was not in memory has ended: tell whoever listens."""
+        self._bus.publish(
+            RunFinished(
+                row["workspace_id"],
+                row["workflow_id"],
+                bytes(row["id"]),
+                state,
+                row["created"],
+                self.clock.now_us(),
+            )
+        )

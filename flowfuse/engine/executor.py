@@ -56,11 +56,17 @@ class NodeExecutor:
         except Heavy:
             return None
 
-    async def run_heavy(self, frame: Frame, node: NodePlan) -> Outcome:
-        """Steps 1–3 of a pure node whose expressions are too large for the event loop."""
+    def heavy_run(self, frame: Frame, node: NodePlan) -> Callable[[], Outcome]:
+        """Steps 1–3 of a pure node whose expressions are too large for the event loop, for `off_loop`.
+
+        The frame goes on meanwhile, so what the node sees of it is taken now.
+        """
         twin = frame.copy_for_thread(node)
-        outcome: Outcome = await self._offload(lambda: node.step(twin))  # type: ignore[misc]
-        return outcome
+        return lambda: node.step(twin)  # type: ignore[misc]
+
+    async def off_loop(self, work: Callable[[], Any]) -> Any:
+        """Do large work in a worker thread."""
+        return await self._offload(work)
 
     def store(self, frame: Frame, node: NodePlan, outcome: Output, attempt: int) -> None:
         """Steps 4–6: refuse what is not valid, record the result. Raises OutputInvalid."""
@@ -96,25 +102,25 @@ class NodeExecutor:
         except msgspec.ValidationError as error:
             raise ExpressionFailed(reason=f"The config does not fit {node.type.type}: {error}") from None
 
-    async def resolve_heavy(self, frame: Frame, node: NodePlan, value: Value) -> Params:
-        """`resolve` in a worker thread."""
+    def heavy_resolve(self, frame: Frame, node: NodePlan, value: Value) -> Callable[[], Params]:
+        """`resolve`, for `off_loop`."""
         twin = frame.copy_for_thread(node)
-        params: Params = await self._offload(lambda: self.resolve(twin, node, value))
-        return params
+        return lambda: self.resolve(twin, node, value)
 
-    def begin(self, frame: Frame, node: NodePlan, attempt: int) -> None:
+    def begin(self, frame: Frame, node: NodePlan, attempt: int, at_us: int) -> None:
         """Record that an attempt starts: committed before its effect leaves."""
         run = frame.run
-        run.now_us = self.clock.now_us()
-        run.write((ATTEMPT, node.index, frame.path, attempt, run.now_us - run.base_us))
+        run.write((ATTEMPT, node.index, frame.path, attempt, at_us - run.base_us))
 
     async def run_effect(self, frame: Frame, node: NodePlan, params: Params, attempt: int) -> Outcome:
         """Step 3 of a type with effects, and redaction. Raises NodeFailed."""
         context = Context(frame, node, attempt, self._secrets)
         try:
-            async with asyncio.timeout(node.timeout):
+            async with asyncio.timeout(node.timeout) as limit:
                 outcome = await node.type.run(params, context)
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise NodeTimeout(seconds=node.timeout) from None
         except NodeFailed as error:
             if context.opened is not None:
@@ -174,9 +180,10 @@ def pinned_outcome(node: NodePlan) -> Output | None:
 def as_node_error(error: NodeFailed, node: NodePlan, frame: Frame, attempt: int) -> NodeError:
     """The error as it is recorded and shown."""
     where = path_text(frame.scope, frame.path)
+    message = error.message
     return NodeError(
         code=str(error.parameters.get("custom") or error.code),
-        message=error.message,
+        message=message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…",
         node=node.id,
         attempt=attempt,
         hint=error.hint or (f"in {where}" if where else ""),
@@ -186,11 +193,25 @@ def as_node_error(error: NodeFailed, node: NodePlan, frame: Frame, attempt: int)
     )
 
 
+def error_value(error: NodeError) -> dict[str, Value]:
+    """The error as a value of the workflow: always with all of its fields."""
+    value: dict[str, Value] = {
+        "code": error.code,
+        "message": error.message,
+        "node": error.node,
+        "attempt": error.attempt,
+        "hint": error.hint,
+    }
+    if error.line is not None:
+        value |= {"line": error.line, "column": error.column, "excerpt": error.excerpt}
+    return value
+
+
 def error_route(node: NodePlan, error: NodeError, value: Value) -> tuple[str | None, Value]:
     """Where on_error lets a failed node leave, and with which value."""
     if node.node.on_error == "fail":
         return None, None
-    plain = msgspec.to_builtins(error)
+    plain = error_value(error)
     if node.node.on_error == "continue":
         return "main", {"error": plain}
     return "error", {"error": plain, "input": None if value is UNFIRED else value}
@@ -211,6 +232,9 @@ def retry_delay(retry: Retry, attempt: int, error: NodeFailed, fraction: float) 
     delay = min(initial * factor, longest)
     return delay * fraction if retry.jitter else delay
 
+
+MAX_MESSAGE = 10_000
+"""Longer error messages are cut: the place for large things is a value."""
 
 MAX_RETRY_AFTER = 3600.0
 """An absurd Retry-After (days) is cut to this."""

@@ -192,9 +192,8 @@ class _Reader:
                 entry.output = values[offset]
 
     def _note(self, record: list[Any], base: int) -> None:
-        note = record[4]
-        if note[0] == "respond" and self._answer is None:
-            self._answer = Answer(note[1], note[2], UNFIRED)
+        if record[4] == "respond" and self._answer is None:
+            self._answer = Answer(record[5], record[6], UNFIRED)
 
     def _state(self, record: list[Any], base: int) -> None:
         """The row says the state."""

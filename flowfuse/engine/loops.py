@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flowfuse.engine import records
-from flowfuse.engine.executor import as_node_error
+from flowfuse.engine.executor import as_node_error, error_value
 from flowfuse.engine.frame import UNFIRED, Frame, halted, scope_result
 from flowfuse.engine.plan import NodePlan, ScopePlan
 from flowfuse.errors import ExpressionFailed, LoopLimit, NodeFailed, NodeTimeout
@@ -31,8 +31,8 @@ class LoopState:
     """One loop node that is running: its rounds so far, and those under way."""
 
     __slots__ = (
-        "closing", "concurrency", "error", "errors", "first_us", "frame", "frames", "items", "limit",
-        "max_rounds", "next", "node", "on_item_error", "results", "slow_until", "stopping", "timer", "total",
+        "closing", "concurrency", "error", "errors", "first_us", "frame", "frames", "items", "max_rounds",
+        "next", "node", "on_item_error", "results", "slow_until", "stopping", "straight", "timer", "total",
         "value",
     )  # fmt: skip
 
@@ -52,6 +52,10 @@ class LoopState:
         self.total = 0
         self.value: Value = None
         self.max_rounds = 0
+        body = node.body
+        assert body is not None
+        self.straight = bool(body.chain) or not body.size
+        """Whether rounds can run in a tight loop: one chain of pure nodes, or nothing at all."""
         if node.loop == "while":
             self.max_rounds = params.max_rounds
             self.value = params.initial
@@ -68,7 +72,16 @@ class LoopState:
         if self.node.loop == "while":
             return self.value
         results = [value for value in self.results if value is not UNFIRED]
-        return {"results": results, "errors": self.errors} if self.on_item_error == "collect" else results
+        if self.on_item_error != "collect":
+            return results
+        return {"results": results, "errors": sorted(self.errors, key=lambda error: error["index"])}
+
+    @property
+    def deadline_us(self) -> int | None:
+        """When the loop's timeout is over."""
+        if self.node.timeout is None:
+            return None
+        return self.first_us + int(self.node.timeout * 1e6)
 
 
 def _batches(items: Any, size: int) -> list[Value]:
@@ -83,16 +96,15 @@ class Loops:
     def __init__(self, walker: Walker) -> None:
         self._walker = walker
 
-    def start(self, frame: Frame, node: NodePlan, params: Params) -> None:
+    def start(self, frame: Frame, node: NodePlan, first_us: int, params: Params) -> None:
         """A loop node's turn: record it, and start its first rounds."""
         run = frame.run
-        run.now_us = self._walker.clock.now_us()
         try:
-            loop = self.begin(frame, node, params, run.now_us)
+            loop = self.begin(frame, node, params, first_us)
         except NodeFailed as error:
             self._walker.fail(frame, node, error, 1)
             return
-        run.write((records.LOOP, node.index, frame.path, run.now_us - run.base_us))
+        run.write((records.LOOP, node.index, frame.path, first_us - run.base_us))
         self.set_timer(loop)
         self.pump(loop)
 
@@ -105,9 +117,9 @@ class Loops:
 
     def set_timer(self, loop: LoopState) -> None:
         """A loop's timeout covers all of its rounds."""
-        if loop.node.timeout is not None:
-            when = loop.first_us + int(loop.node.timeout * 1e6)
-            loop.timer = self._walker.clock.call_at(when, lambda: self._timed_out(loop))
+        deadline = loop.deadline_us
+        if deadline is not None and not loop.stopping:
+            loop.timer = self._walker.clock.call_at(deadline, lambda: self._timed_out(loop))
 
     def pump(self, loop: LoopState) -> None:
         """Start the rounds that may start now; end the loop when there are none and none runs."""
@@ -119,7 +131,7 @@ class Loops:
                 return
             if not self._more(loop):
                 break
-            if loop.node.body.chain and loop.concurrency == 1 and loop.next >= loop.slow_until:  # type: ignore[union-attr]
+            if loop.straight and not loop.frames and loop.next >= loop.slow_until:
                 self._run_block(loop)
                 if not self._stopped(loop) and loop.next >= loop.slow_until:
                     run.ready.append((loop, None))
@@ -135,10 +147,8 @@ class Loops:
         loop.next += 1
         frame = self._frame(loop, number)
         loop.frames[number] = frame
-        if not frame.scope.size:
-            frame.open = -1
-            self.round_ended(frame)
-            return
+        if frame.open == 0:
+            self._walker.check(frame)
         for arrow in frame.scope.entries:
             self._walker.arrive(frame, arrow, frame.item)
 
@@ -184,7 +194,7 @@ class Loops:
     def take_error(self, loop: LoopState, number: int, error: NodeError) -> None:
         """What a failed round means for the loop."""
         if loop.on_item_error == "collect":
-            loop.errors.append({"index": number, "error": msgspec.to_builtins(error)})
+            loop.errors.append({"index": number, "error": error_value(error)})
         elif loop.on_item_error == "fail" and loop.error is None:
             loop.error = error
             loop.frame.run.failures += 1
@@ -251,16 +261,20 @@ class Loops:
 
     def _timed_out(self, loop: LoopState) -> None:
         run = loop.frame.run
-        if loop.closing or run.state is not State.running:
+        if loop.closing or run.state is not State.running or run.draining or run.broken:
             return
-        if loop.error is None:
-            error = NodeTimeout(seconds=loop.node.timeout)
-            loop.error = as_node_error(error, loop.node, loop.frame, 1)
-        run.failures += 1
-        loop.stopping = True
+        self.expire(loop)
         self._walker.interrupt(run, loop)
         self._schedule(loop)
         self._walker.advance(run)
+
+    def expire(self, loop: LoopState) -> None:
+        """The loop's timeout is over: nothing new starts in it."""
+        if loop.error is None:
+            error = NodeTimeout(seconds=loop.node.timeout)
+            loop.error = as_node_error(error, loop.node, loop.frame, 1)
+        loop.frame.run.failures += 1
+        loop.stopping = True
 
     def _run_block(self, loop: LoopState) -> None:
         """Rounds of a straight pure body, one after the other, until the slice is over.
@@ -276,13 +290,13 @@ class Loops:
         frame.now_us = run.now_us
         steps = [(node.slot, node.step, node) for node in frame.scope.chain]
         columns: list[list[Value]] = [[] for _ in steps]
-        results = [] if loop.node.result is not None else columns[-1]
+        results = [] if loop.node.result is not None or not steps else columns[-1]
         limit = begun + BLOCK_SECONDS
         smooth = True
         while self._more_in_block(loop, frame, first):
             try:
                 self._one_round(loop, frame, steps, columns, results)
-            except (NodeFailed, Heavy):
+            except (Exception, Heavy):
                 smooth = False
                 break
             loop.next += 1
@@ -323,6 +337,9 @@ class Loops:
             frame.node = None
             value = loop.node.result(frame)
             results.append(value)
+        elif not steps:
+            value = None
+            results.append(value)
         for column, each in zip(columns, made, strict=True):
             column.append(each)
         if loop.node.loop == "while":
@@ -345,7 +362,7 @@ class Loops:
         body = node.body
         assert body is not None
         stored = [(each.index, column[:count]) for each, column in zip(body.chain, columns, strict=True)]
-        own = results if node.result is not None else None
+        own = results if node.result is not None or not columns else None
         took = int((self._walker.clock.perf() - begun) * 1e6)
         run.now_us = self._walker.clock.now_us()
         at = run.now_us - run.base_us

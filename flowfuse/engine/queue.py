@@ -11,9 +11,15 @@ import sqlite3
 from collections import deque
 from typing import Any
 
-from flowfuse.data.database import Database
-from flowfuse.model import State
+import msgspec
 
+from flowfuse.data.database import Database
+from flowfuse.engine import records
+from flowfuse.model import NodeError, State, json_bytes
+from flowfuse.node import pack
+
+CLAIM_BATCH = 64
+"""How many runs are claimed, and then continued, at once."""
 POISON_DEATHS = 3
 """A run that was under way at this many process deaths in a row, with nothing new committed, is failed."""
 SUSPECT_DEATHS = 2
@@ -36,6 +42,8 @@ class QueueManager:
         self.epoch = 0
         self.pending = 0
         """How many executions wait for a free place; kept beside the rows, so that nobody counts them."""
+        self.unsaved = 0
+        """How many of them have their acceptance still to be committed."""
 
     async def open(self) -> bool:
         """Begin a new epoch of ownership; whether the last one ended without a shutdown."""
@@ -103,8 +111,41 @@ class QueueManager:
             return [(row["workspace_id"], bytes(row["id"])) for row in rows]
 
         claimed: list[tuple[str, bytes]] = await self._database.write(claim)
-        self.pending = max(0, self.pending - len(claimed))
+        # Fewer than asked for were all there are; those that are just being accepted add themselves.
+        self.pending = max(1, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
         return claimed
+
+    async def cancel_row(self, workspace: str, raw: bytes, now_us: int) -> sqlite3.Row | None:
+        """Cancel a run that is pending or paused; None where it is neither. Its row as it was."""
+        states = (State.pending, State.paused)
+
+        def cancel(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            return _end_row(connection, workspace, raw, states, State.cancelled, "cancelled", None, now_us)
+
+        row: sqlite3.Row | None = await self._database.write(cancel)
+        if row is not None and State(row["state"]) is State.pending:
+            self.pending = max(0, self.pending - 1)
+        return row
+
+    async def give_up(self, workspace: str, raw: bytes, error: NodeError, now_us: int) -> sqlite3.Row | None:
+        """End a run that must not be touched again, without loading it. Its row as it was."""
+
+        def end(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            return _end_row(
+                connection, workspace, raw, (State.running,), State.failed, error.code, error, now_us
+            )
+
+        row: sqlite3.Row | None = await self._database.write(end)
+        return row
+
+    async def pause_row(self, workspace: str, raw: bytes, reason: str) -> None:
+        """Pause a run that cannot be loaded, visibly."""
+        await self._database.write(
+            lambda connection: connection.execute(
+                "UPDATE executions SET state = ?, reason = ? WHERE id = ? AND workspace_id = ? AND state = ?",
+                (State.paused, reason, raw, workspace, State.running),
+            )
+        )
 
     async def claim(self, places: list[tuple[str, bytes]]) -> None:
         """Own runs that are continued, before they are."""
@@ -142,6 +183,36 @@ class QueueManager:
         await self._database.write(
             lambda connection: connection.execute("DELETE FROM deliveries WHERE expires < ?", (now_us,))
         )
+
+
+def _end_row(
+    connection: sqlite3.Connection,
+    workspace: str,
+    raw: bytes,
+    states: tuple[State, ...],
+    target: State,
+    reason: str,
+    error: NodeError | None,
+    now_us: int,
+) -> sqlite3.Row | None:
+    """A terminal state and its record for a run that is not in memory, where it is in one of `states`."""
+    row: sqlite3.Row | None = connection.execute(
+        "SELECT * FROM executions WHERE id = ? AND workspace_id = ?", (raw, workspace)
+    ).fetchone()
+    if row is None or State(row["state"]) not in states:
+        return None
+    plain = None if error is None else msgspec.to_builtins(error)
+    record = pack((records.STATE, int(target), 0, reason, plain))
+    connection.execute(
+        "INSERT INTO segments (execution_id, first_seq, workspace_id, data) VALUES (?, ?, ?, ?)",
+        (raw, row["seq"] + 1, workspace, records.segment(now_us, [record])),
+    )
+    connection.execute(
+        "UPDATE executions SET state = ?, waiting = NULL, wake_at = NULL, seq = seq + 1, finished = ?, "
+        "reason = ?, error = ? WHERE id = ?",
+        (target, now_us, reason, None if error is None else json_bytes(error), raw),
+    )
+    return row
 
 
 def _meta(connection: sqlite3.Connection, key: str) -> Any:

@@ -25,7 +25,7 @@ WAIT = 5  # (5, node, path, at, until, why)
 LOOP = 6  # (6, loop, path, at)
 ROUND = 7  # (7, loop, path, number, ok, value, at)
 BLOCK = 8  # (8, loop, path, first, count, columns, results, at, took)
-NOTE = 9  # (9, node, path, at, note)
+NOTE = 9  # (9, node, path, at, kind, short, long)      log: level, message; respond: status, headers
 STATE = 10  # (10, state, at, reason, error)
 INTERRUPTED = 11  # (11, node, path, attempt, at)                an effect was ended from outside
 
@@ -51,9 +51,12 @@ class Blob(msgspec.Struct, frozen=True):
 
 
 def encode(record: tuple[Any, ...], value_at: int) -> tuple[bytes, Blob | None]:
-    """A record's bytes; a large value goes out into a blob. Raises OutputInvalid for what is not JSON."""
+    """A record's bytes; a large value goes out into a blob. Raises OutputInvalid for what is not JSON.
+
+    `value_at` is the value's place in the record; 0 where the record holds none.
+    """
     packed = pack(record)
-    if len(packed) <= BLOB_BYTES:
+    if len(packed) <= BLOB_BYTES or not value_at:
         return packed, None
     data = pack(record[value_at])
     digest = digest_of(data)

@@ -30,6 +30,7 @@ class Replay:
         self._walker, self._run = walker, run
         self._awaiting: dict[Key, tuple[Frame, NodePlan]] = {}
         self._first: dict[Key, int] = {}
+        self._attempts: dict[Key, int] = {}
         self._doubtful: dict[Key, int] = {}
         self._repeats: dict[Key, tuple[int, int]] = {}
         self._waits: dict[Key, tuple[int, str]] = {}
@@ -48,20 +49,20 @@ class Replay:
         run, walker = self._run, self._walker
         run.replaying = False
         run.now_us = run.base_us = walker.clock.now_us()
-        left = [(key, *place) for key, place in self._awaiting.items() if not halted(place[0])]
-        for key, frame, node in left:
-            if key in self._waits:
-                until, why = self._waits[key]
-                frame.active += 1
-                run.waits[key] = Waiting(frame, node, until, why)
-            elif key in self._repeats:
-                attempt, next_us = self._repeats[key]
-                frame.active += 1
-                walker.repeat_at(frame, node, attempt, next_us, self._first[key])
-            elif key not in self._doubtful and key not in run.loops:
-                run.ready.append((frame, node))
-        for key, frame, node in left:
-            if key in self._doubtful and key not in self._waits and key not in self._repeats:
+        for loop in run.loops.values():
+            deadline = loop.deadline_us
+            if deadline is not None and deadline <= run.now_us:
+                walker.loops.expire(loop)
+        doubtful = []
+        for key, (frame, node) in self._awaiting.items():
+            if halted(frame):
+                continue
+            if key in self._doubtful:
+                doubtful.append((key, frame, node))
+            else:
+                self._go_on(key, frame, node)
+        for key, frame, node in doubtful:
+            if not halted(frame):
                 self._in_doubt(frame, node, self._doubtful[key], self._first[key])
         for loop in list(run.loops.values()):
             walker.loops.set_timer(loop)
@@ -69,6 +70,21 @@ class Replay:
             for frame in list(loop.frames.values()):
                 walker.check(frame)
         walker.check(run.root_frame)
+
+    def _go_on(self, key: Key, frame: Frame, node: NodePlan) -> None:
+        """A node that waits, is to be repeated, or had its turn coming."""
+        run = self._run
+        if key in self._waits:
+            until, why = self._waits[key]
+            frame.active += 1
+            attempt, first_us = self._attempts.get(key, 1), self._first.get(key, 0)
+            run.waits[key] = Waiting(frame, node, until, why, attempt, first_us)
+        elif key in self._repeats:
+            attempt, next_us = self._repeats[key]
+            frame.active += 1
+            self._walker.repeat_at(frame, node, attempt, next_us, self._first[key])
+        elif key not in run.loops:
+            run.ready.append((frame, node))
 
     def _in_doubt(self, frame: Frame, node: NodePlan, attempt: int, first_us: int) -> None:
         """An effect was under way when the process died."""
@@ -79,7 +95,7 @@ class Replay:
         elif policy == "fail":
             self._walker.fail(frame, node, Interrupted(), attempt)
         else:
-            self._walker.wait(frame, node, 0, "ask")
+            self._walker.wait(frame, node, 0, "ask", attempt, first_us)
 
     def _collect(self) -> None:
         """Nodes that became ready wait for their own record."""
@@ -125,8 +141,9 @@ class Replay:
         key = (record[1], tuple(record[2]))
         self._frame(self._run.plan.nodes[record[1]], key[1])
         self._first.setdefault(key, base_us + record[4])
-        self._doubtful[key] = record[3]
+        self._doubtful[key] = self._attempts[key] = record[3]
         self._repeats.pop(key, None)
+        self._waits.pop(key, None)
 
     def _retry(self, record: list[Any], base_us: int) -> None:
         key = (record[1], tuple(record[2]))
@@ -174,8 +191,7 @@ class Replay:
         while loop.next <= number:
             self._walker.loops.start_round(loop)
             self._collect()
-        del loop.frames[number]
-        self._drop(loop, number)
+        self._drop(loop, loop.frames.pop(number))
         if ok:
             self._walker.loops.take_result(loop, number, value)
         else:
@@ -186,25 +202,32 @@ class Replay:
         loop: LoopState = self._run.loops[(index, tuple(path))]
         self._walker.loops.take_block(loop, first, results if results is not None else columns[-1][1])
 
-    def _drop(self, loop: LoopState, number: int) -> None:
-        """A round has ended: nothing inside it is waited for."""
-        depth = len(loop.frame.path)
-        nodes = self._run.plan.nodes
-        for key in list(self._awaiting):
+    def _drop(self, loop: LoopState, ended: Frame) -> None:
+        """A round has ended: nothing inside it is waited for, and no loop in it goes on."""
+        if ended.open == 0:
+            return
+        ended.open = -1
+        run, depth, number = self._run, len(loop.frame.path), ended.path[-1]
+
+        def within(key: Key) -> bool:
             index, path = key
-            if len(path) > depth and path[depth] == number and inside(nodes[index].scope, path, loop):
-                del self._awaiting[key]
+            at_round = len(path) > depth and path[depth] == number
+            return at_round and inside(run.plan.nodes[index].scope, path, loop)
+
+        for key in [key for key in self._awaiting if within(key)]:
+            del self._awaiting[key]
+        for key in [key for key in run.loops if within(key)]:
+            del run.loops[key]
 
     def _note(self, record: list[Any], base_us: int) -> None:
-        note = record[4]
-        if note[0] == "respond" and self._run.answer is None:
-            self._run.answer = Answer(note[1], note[2], UNANSWERED)
+        if record[4] == "respond" and self._run.answer is None:
+            self._run.answer = Answer(record[5], record[6], UNANSWERED)
 
     def _state(self, record: list[Any], base_us: int) -> None:
         """The row is the truth of the state; the record is the event."""
 
     def _interrupted(self, record: list[Any], base_us: int) -> None:
-        self._doubtful.pop((record[1], tuple(record[2])), None)
+        """Ended from outside: it may have had its effect, so it stays in doubt."""
 
 
 _APPLY: dict[int, Any] = {
@@ -229,10 +252,10 @@ def answer_question(walker: Walker, run: Run, key: Key, answer: str, output: Val
     frame, node = waiting.frame, waiting.node
     run.now_us = walker.clock.now_us()
     if answer == "retry":
-        walker.attempt_again(frame, node, 1, run.now_us)
+        walker.attempt_again(frame, node, waiting.attempt, waiting.first_us)
         return
     frame.active -= 1
     if answer == "fail":
-        walker.fail(frame, node, Interrupted(), 1)
+        walker.fail(frame, node, Interrupted(), waiting.attempt)
         return
-    walker.complete(frame, node, Output(node.first_port, output), 1)
+    walker.complete(frame, node, Output(node.first_port, output), waiting.attempt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from flowfuse.clock import id_text
 from flowfuse.engine import records
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.plan import NodePlan, Plan
-from flowfuse.model import Answer, NodeError, State, Value, check_transition
+from flowfuse.model import TERMINAL, Answer, NodeError, State, Value, check_transition, json_bytes
 from flowfuse.node import LogNote, RespondNote
 
 # Segments after this many bytes, or this long after their oldest record, are not held back any more.
@@ -28,6 +28,31 @@ class Waiting(msgspec.Struct, frozen=True):
     node: NodePlan
     until_us: int
     why: str
+    attempt: int
+    first_us: int
+
+
+class Work:
+    """A task of a run: an effect's attempt, or (attempt 0) an expression too large for the event loop."""
+
+    __slots__ = ("attempt", "frame", "node", "task")
+
+    def __init__(self, frame: Frame, node: NodePlan, attempt: int) -> None:
+        self.frame, self.node, self.attempt = frame, node, attempt
+        self.task: asyncio.Task[None]
+
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Start the task; the run knows it by its place."""
+        self.task = asyncio.get_running_loop().create_task(coroutine)
+        self.frame.run.tasks[(self.node.index, self.frame.path)] = self
+
+    def end(self) -> bool:
+        """The task is done; whether somebody still waits for it: it was not interrupted, its run stands."""
+        run, key = self.frame.run, (self.node.index, self.frame.path)
+        if run.tasks.get(key) is not self:
+            return False
+        del run.tasks[key]
+        return run.state not in TERMINAL and not run.broken
 
 
 class Run:
@@ -36,7 +61,6 @@ class Run:
     __slots__ = (
         "accepted",
         "answer",
-        "answered",
         "base_us",
         "blobs",
         "broken",
@@ -53,9 +77,11 @@ class Run:
         "error",
         "execution_view_",
         "failures",
+        "held",
         "id",
         "inserted",
         "launches",
+        "leaving",
         "loops",
         "mode",
         "now_us",
@@ -80,6 +106,7 @@ class Run:
         "tasks",
         "timer",
         "timezone",
+        "told",
         "trigger",
         "trigger_value",
         "variables",
@@ -116,7 +143,7 @@ class Run:
         self.state = State.running
         self.created = self.now_us = self.base_us = now_us
         self.started: int | None = now_us
-        self.since = now_us
+        self.since: int | None = now_us
         self.priority = settings.priority
         self.timezone = settings.timezone
         self.variables: dict[str, Value] = settings.variables
@@ -136,7 +163,7 @@ class Run:
         self.blobs: list[tuple[bytes, bytes]] = []
         self.oldest = 0.0
         self.ready: deque[tuple[Any, NodePlan | None]] = deque()
-        self.tasks: dict[tuple[int, tuple[int, ...]], asyncio.Task[None]] = {}
+        self.tasks: dict[tuple[int, tuple[int, ...]], Work] = {}
         self.launches: list[Callable[[], None]] = []
         self.loops: dict[tuple[int, tuple[int, ...]], Any] = {}
         self.waits: dict[tuple[int, tuple[int, ...]], Waiting] = {}
@@ -146,8 +173,10 @@ class Run:
         self.waiting: str | None = None
         self.workflow_timer: Any = None
         self.committing = 0
+        self.leaving = 0
+        self.held = 0
+        self.told = False
         self.timer: Any = None
-        self.answered: asyncio.Future[None] | None = None
         self.accepted: asyncio.Future[None] | None = None
         self.execution_view_: dict[str, Value] | None = None
         self.root_frame = Frame(plan.root, self, None, ())
@@ -170,6 +199,18 @@ class Run:
         """What expressions see as `workflow`."""
         workflow = self.plan.workflow
         return {"id": self.workflow_id, "name": workflow.name, "timezone": self.timezone}
+
+    def ran(self) -> int:
+        """Running time so far, in microseconds: without the queue, pauses and waits."""
+        if self.since is None:
+            return self.ran_us
+        return self.ran_us + max(0, self.now_us - self.since)
+
+    def wake_at(self) -> int | None:
+        """When a run that waits is to be continued: a wait is over, or a loop's timeout."""
+        times = [each.until_us for each in self.waits.values() if each.why == "time"]
+        times += [loop.deadline_us for loop in self.loops.values() if loop.deadline_us is not None]
+        return min(times, default=None)
 
     def move(self, target: State, reason: str | None = None) -> None:
         """Change the state by the transition table and record it. Raises IllegalTransition."""
@@ -199,10 +240,10 @@ class Run:
         if isinstance(note, RespondNote):
             if self.answer is not None:
                 return
-            self.write((records.NOTE, node.index, frame.path, at, ["respond", note.status, note.headers]))
+            self.write((records.NOTE, node.index, frame.path, at, "respond", note.status, note.headers))
             self.answer = Answer(note.status, note.headers, UNANSWERED)
         elif isinstance(note, LogNote):
-            self.write((records.NOTE, node.index, frame.path, at, ["log", note.level, note.message]))
+            self.write((records.NOTE, node.index, frame.path, at, "log", note.level, note.message), 6)
 
     def take_segment(self) -> tuple[bytes, int, str, bytes] | None:
         """The records since the last commit as one row, and begin the next segment."""
@@ -214,6 +255,33 @@ class Run:
         self.buffer_bytes = 0
         self.base_us = self.now_us
         return (self.id, first, self.workspace, data)
+
+
+def row_of(run: Run) -> tuple[Any, ...]:
+    """The columns of a new row; the writer fills in the number."""
+    return (
+        run.id, run.workspace, run.workflow_id, 0, run.content_id, int(run.state), run.waiting, _wake_at(run),
+        run.trigger.id, run.mode, None if run.root == run.id else run.root, run.priority, run.owner,
+        run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run), run.ran(), run.reason,
+        None if run.error is None else json_bytes(run.error),
+    )  # fmt: skip
+
+
+def change_of(run: Run) -> tuple[Any, ...]:
+    """The columns that change with a run."""
+    return (
+        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq, run.claim_seq,
+        run.deaths, run.started, _finished(run), run.ran(), run.reason,
+        None if run.error is None else json_bytes(run.error), run.id,
+    )  # fmt: skip
+
+
+def _wake_at(run: Run) -> int | None:
+    return run.wake_at() if run.waiting is not None and run.state is State.running else None
+
+
+def _finished(run: Run) -> int | None:
+    return run.now_us if run.state in TERMINAL else None
 
 
 UNANSWERED: Any = object()

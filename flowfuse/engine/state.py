@@ -201,11 +201,11 @@ def _block(record: list[Any], base: int, plan: Plan, seq: int) -> Event:
 
 
 def _note(record: list[Any], base: int, plan: Plan, seq: int) -> Event:
-    _, index, path, at, note = record
-    message = str(note[2]) if note[0] == "log" else ""
+    _, index, path, at, kind, short, long = record
+    message = long if kind == "log" and isinstance(long, str) else ""
     return Event(
-        type=note[0], seq=seq, node=plan.nodes[index].id, path=_path(plan, index, path), at=base + at,
-        message=message, state=str(note[1]),
+        type=kind, seq=seq, node=plan.nodes[index].id, path=_path(plan, index, path), at=base + at,
+        message=message, state=str(short),
     )  # fmt: skip
 
 

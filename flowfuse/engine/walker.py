@@ -21,11 +21,11 @@ from flowfuse.engine.executor import NodeExecutor, as_node_error, error_route, p
 from flowfuse.engine.frame import Frame, halted, scope_result
 from flowfuse.engine.loops import Loops, LoopState, inside
 from flowfuse.engine.plan import Arrow, NodePlan
-from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Run, Waiting
+from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Run, Waiting, Work
 from flowfuse.errors import FlowFuseError, NodeFailed
 from flowfuse.expression import Heavy
 from flowfuse.faults import crash_point
-from flowfuse.model import TERMINAL, NodeError, State, Value
+from flowfuse.model import NodeError, State, Value
 from flowfuse.node import Outcome, Output, Params, Wait
 
 log = logging.getLogger("flowfuse.engine")
@@ -60,10 +60,9 @@ class Walker:
         self._random = random
         self.loops = Loops(self)
 
-    def start(self, run: Run) -> None:
-        """Record the acceptance, and let the trigger fire."""
+    def accept(self, run: Run) -> None:
+        """Record the acceptance. Raises OutputInvalid where the trigger's value is not JSON."""
         run.write((records.START, run.trigger.index, run.trigger_value), 2)
-        self.fire_trigger(run)
 
     def fire_trigger(self, run: Run) -> None:
         """The run's trigger leaves by its port; the other triggers count as skipped."""
@@ -127,17 +126,22 @@ class Walker:
                 self.complete(frame, node, pinned, 1)
                 return
         if node.step is None:
-            frame.now_us = run.now_us
+            # What now() gives is kept with the first attempt, so both are one reading of the clock.
+            frame.now_us = run.now_us = self.clock.now_us()
             then = self.loops.start if node.loop else self._attempt
-            self.with_params(frame, node, value, partial(then, frame, node))
+            self.with_params(frame, node, value, partial(then, frame, node, run.now_us))
             return
         try:
             outcome = self.executor.run_pure(frame, node)
         except NodeFailed as error:
             self.fail(frame, node, error, 1)
             return
+        except Exception:
+            log.exception("A node of type %s broke", node.type.type)
+            self.fail(frame, node, UnknownFault(), 1)
+            return
         if outcome is None:
-            self._offload(frame, node, self.executor.run_heavy(frame, node), self._heavy_done)
+            self._offload(frame, node, self.executor.heavy_run(frame, node), self._heavy_done)
             return
         self.complete(frame, node, outcome, 1)
 
@@ -226,10 +230,12 @@ class Walker:
         at = run.now_us - run.base_us
         plain = msgspec.to_builtins(error)
         run.write((records.FAILED, node.index, frame.path, attempt, at, plain, port, value), 7)
-        if port is not None:
-            self.decide(frame, node, port, value)
+        if port is None:
+            self.stop_frame(frame, error)
             return
-        self.stop_frame(frame, error)
+        self.decide(frame, node, port, value)
+        if run.failures:
+            self.check(frame)
 
     def stop_frame(self, frame: Frame, error: NodeError) -> None:
         """Nothing new starts in this frame, nor inside it; it ends when what runs has ended."""
@@ -291,62 +297,72 @@ class Walker:
         except NodeFailed as error:
             self.fail(frame, node, error, 1)
         except Heavy:
-            resolving = self.executor.resolve_heavy(frame, node, value)
+            resolving = self.executor.heavy_resolve(frame, node, value)
             self._offload(frame, node, resolving, lambda _frame, _node, result: then(result))
         else:
             then(params)
 
     def _offload(
-        self, frame: Frame, node: NodePlan, work: Any, then: Callable[[Frame, NodePlan, Any], None]
+        self,
+        frame: Frame,
+        node: NodePlan,
+        heavy: Callable[[], Any],
+        then: Callable[[Frame, NodePlan, Any], None],
     ) -> None:
         frame.active += 1
-        key = (node.index, frame.path)
-        frame.run.tasks[key] = asyncio.get_running_loop().create_task(self._await(frame, node, work, then))
+        work = Work(frame, node, 0)
+        work.begin(self._await(work, heavy, then))
 
     async def _await(
-        self, frame: Frame, node: NodePlan, work: Any, then: Callable[[Frame, NodePlan, Any], None]
+        self, work: Work, heavy: Callable[[], Any], then: Callable[[Frame, NodePlan, Any], None]
     ) -> None:
-        run = frame.run
+        frame, node = work.frame, work.node
         try:
-            result: Any = await work
+            result: Any = await self.executor.off_loop(heavy)
         except NodeFailed as error:
             result = error
         except Exception:
             log.exception("A node of type %s broke", node.type.type)
             result = UnknownFault()
-        del run.tasks[(node.index, frame.path)]
-        frame.active -= 1
-        if run.state in TERMINAL:
+        if not work.end():
             return
+        frame.active -= 1
         if isinstance(result, NodeFailed):
             self.fail(frame, node, result, 1)
+        elif frame.run.failures and halted(frame):
+            self.check(frame)
         else:
             then(frame, node, result)
-        self.advance(run)
+        self.advance(frame.run)
 
     def _heavy_done(self, frame: Frame, node: NodePlan, outcome: Outcome) -> None:
         self.complete(frame, node, outcome, 1)
 
-    def _attempt(self, frame: Frame, node: NodePlan, params: Params, attempt: int = 1) -> None:
+    def _attempt(
+        self, frame: Frame, node: NodePlan, first_us: int, params: Params, attempt: int = 1, at_us: int = 0
+    ) -> None:
         """Record an attempt; its effect leaves after the commit."""
-        first = frame.now_us
-        self.executor.begin(frame, node, attempt)
+        self.executor.begin(frame, node, attempt, at_us or first_us)
         frame.active += 1
-        frame.run.launches.append(partial(self._launch, frame, node, params, attempt, first))
+        frame.run.launches.append(partial(self._launch, frame, node, params, attempt, first_us))
 
     def _launch(self, frame: Frame, node: NodePlan, params: Params, attempt: int, first_us: int) -> None:
         run = frame.run
         if run.state is not State.running and run.state is not State.paused:
             return
+        if run.failures and halted(frame):
+            # Something failed while the attempt was being committed: it does not leave any more.
+            frame.active -= 1
+            self.check(frame)
+            self.advance(run)
+            return
         crash_point("before_effect")
-        effect = self._effect(frame, node, params, attempt, first_us)
-        run.tasks[(node.index, frame.path)] = asyncio.get_running_loop().create_task(effect)
+        work = Work(frame, node, attempt)
+        work.begin(self._effect(work, params, first_us))
         self.host.live(run, node, frame)
 
-    async def _effect(
-        self, frame: Frame, node: NodePlan, params: Params, attempt: int, first_us: int
-    ) -> None:
-        run = frame.run
+    async def _effect(self, work: Work, params: Params, first_us: int) -> None:
+        frame, node, attempt = work.frame, work.node, work.attempt
         result: Outcome | NodeFailed
         frame.now_us = first_us
         try:
@@ -355,44 +371,37 @@ class Walker:
             result = error
         except FlowFuseError as error:
             result = UnknownFault() if error.code == "internal" else NodeFailed(reason=error.message)
-        except asyncio.CancelledError:
-            self._interrupted(frame, node, attempt)
-            return
         except Exception:
             log.exception("A node of type %s broke", node.type.type)
             result = UnknownFault()
         crash_point("after_effect")
-        run.tasks.pop((node.index, frame.path), None)
-        if run.state in TERMINAL:
+        if not work.end():
             return
         self._effect_ended(frame, node, result, attempt, first_us)
-        self.advance(run)
-
-    def _interrupted(self, frame: Frame, node: NodePlan, attempt: int) -> None:
-        """An effect was ended from outside. Of a run that goes on (a loop's timeout), it is recorded."""
-        run = frame.run
-        run.tasks.pop((node.index, frame.path), None)
-        if run.state in TERMINAL or run.draining or run.broken:
-            return
-        run.now_us = self.clock.now_us()
-        run.write((records.INTERRUPTED, node.index, frame.path, attempt, run.now_us - run.base_us))
-        frame.active -= 1
-        self.check(frame)
-        self.advance(run)
-
-    def record_interrupted(self, run: Run) -> None:
-        """Cancel ends running effects: note which."""
-        for index, path in run.tasks:
-            if run.plan.nodes[index].type.effects:
-                run.write((records.INTERRUPTED, index, path, 1, run.now_us - run.base_us))
+        self.advance(frame.run)
 
     def interrupt(self, run: Run, under: LoopState | None = None) -> None:
-        """End the running effects of a run, or only those in the body of one loop."""
-        for (index, path), task in list(run.tasks.items()):
-            node = run.plan.nodes[index]
-            if under is None or inside(node.scope, path, under):
-                task.cancel()
+        """End what runs of a run, or only of the body of one loop; effects are noted as interrupted."""
+        freed = self.end_tasks(run, under)
         self.abandon(run)
+        for frame in freed:
+            self.check(frame)
+
+    def end_tasks(self, run: Run, under: LoopState | None = None) -> list[Frame]:
+        """Cancel tasks, and note the effects among them as interrupted; the frames that they were in."""
+        run.now_us = self.clock.now_us()
+        freed = []
+        for (index, path), work in list(run.tasks.items()):
+            if under is not None and not inside(work.node.scope, path, under):
+                continue
+            del run.tasks[(index, path)]
+            work.task.cancel()
+            if work.attempt:
+                at = run.now_us - run.base_us
+                run.write((records.INTERRUPTED, index, path, work.attempt, at))
+            work.frame.active -= 1
+            freed.append(work.frame)
+        return freed
 
     def time_out(self, run: Run, limit: float) -> None:
         """The workflow's own timeout is over: nothing new starts, what runs is ended."""
@@ -414,8 +423,8 @@ class Walker:
         frame.active -= 1
         if isinstance(result, NodeFailed):
             self.fail(frame, node, result, attempt)
-            return
-        self.complete(frame, node, result, attempt)
+        else:
+            self.complete(frame, node, result, attempt)
         if frame.run.failures:
             self.check(frame)
 
@@ -454,12 +463,14 @@ class Walker:
     def attempt_again(self, frame: Frame, node: NodePlan, attempt: int, first_us: int) -> None:
         """The same effect once more: inputs worked out as for its first attempt. Still active."""
         frame.active -= 1
+        frame.run.now_us = self.clock.now_us()
         frame.now_us = first_us
-        frame.input = frame.arrived[node.slot]
-        then = partial(self._attempt, frame, node, attempt=attempt)
+        then = partial(self._attempt, frame, node, first_us, attempt=attempt, at_us=frame.run.now_us)
         self.with_params(frame, node, frame.arrived[node.slot], then)
 
-    def wait(self, frame: Frame, node: NodePlan, until_us: int, why: str) -> None:
+    def wait(
+        self, frame: Frame, node: NodePlan, until_us: int, why: str, attempt: int = 1, first_us: int = 0
+    ) -> None:
         """A durable wait: a record and a mark on the row, no task."""
         run = frame.run
         run.now_us = self.clock.now_us()
@@ -468,16 +479,19 @@ class Walker:
             return
         run.write((records.WAIT, node.index, frame.path, run.now_us - run.base_us, until_us, why))
         frame.active += 1
-        run.waits[(node.index, frame.path)] = Waiting(frame, node, until_us, why)
+        run.waits[(node.index, frame.path)] = Waiting(frame, node, until_us, why, attempt, first_us)
 
     def wake(self, run: Run) -> None:
         """End the waits whose time has come."""
         run.now_us = self.clock.now_us()
         due = [key for key, each in run.waits.items() if each.why == "time" and each.until_us <= run.now_us]
         for key in due:
-            waiting = run.waits.pop(key)
-            waiting.frame.active -= 1
-            self.complete(waiting.frame, waiting.node, Output("main", arrived_value(waiting)), 1)
+            # One that ended badly may have stopped the frame, and taken the other waits with it.
+            waiting = run.waits.pop(key, None)
+            if waiting is not None:
+                waiting.frame.active -= 1
+                value = waiting.frame.arrived[waiting.node.slot]
+                self.complete(waiting.frame, waiting.node, Output("main", value), 1)
         self.advance(run)
 
 
@@ -491,8 +505,3 @@ class Repeat:
 
     def cancel(self) -> None:
         self.timer.cancel()
-
-
-def arrived_value(waiting: Waiting) -> Value:
-    """The input that a waiting node passes on."""
-    return waiting.frame.arrived[waiting.node.slot]

@@ -5,6 +5,7 @@ A bare ASGI mount, since here every microsecond counts. What is answered with 2x
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from typing import Any
@@ -67,47 +68,52 @@ class HookTable:
         self._hooks: dict[str, Hook] = {}
         self._patterns: list[tuple[re.Pattern[str], Hook]] = []
         self._targets: dict[str, Target] = {}
-        self._stale = True
+        self._by_pattern: dict[str, Target] = {}
+        self._reading = asyncio.Lock()
+        self._changes, self._read_at = 1, 0
         bus.listen(WorkflowChanged, self._changed)
 
     def _changed(self, event: WorkflowChanged) -> None:
-        self._stale = True
+        self._changes += 1
 
     async def find(self, path: str) -> tuple[Target, dict[str, str]]:
         """The target of a path and the values of its `{names}`. Raises NotFound."""
-        if self._stale:
+        if self._read_at != self._changes:
             await self._read()
         target = self._targets.get(path)
         if target is not None:
             return target, {}
-        params: dict[str, str] = {}
         hook = self._hooks.get(path)
-        if hook is None:
-            hook, params = self._match(path)
-        target = self._targets.get(hook.path)
-        if target is None:
-            target = self._targets[hook.path] = await self._load(hook)
-        return target, params
-
-    def _match(self, path: str) -> tuple[Hook, dict[str, str]]:
+        if hook is not None:
+            return await self._load(hook, self._targets), {}
         for pattern, hook in self._patterns:
             found = pattern.fullmatch(path)
             if found is not None:
-                return hook, found.groupdict()
+                target = self._by_pattern.get(hook.path)
+                return target or await self._load(hook, self._by_pattern), found.groupdict()
         raise NotFound(what="webhook", id=path)
 
     async def _read(self) -> None:
-        self._stale = False
-        hooks = await self._workflows.hooks()
-        self._hooks = {hook.path: hook for hook in hooks}
-        self._patterns = [(path_pattern(hook.path), hook) for hook in hooks if "{" in hook.path]
-        self._targets.clear()
+        """Read the paths anew; whoever comes meanwhile waits, for an old table would answer 404."""
+        async with self._reading:
+            while self._read_at != self._changes:
+                changes = self._changes
+                hooks = await self._workflows.hooks()
+                self._hooks = {hook.path: hook for hook in hooks if "{" not in hook.path}
+                self._patterns = [(path_pattern(hook.path), hook) for hook in hooks if "{" in hook.path]
+                self._targets, self._by_pattern = {}, {}
+                self._read_at = changes
 
-    async def _load(self, hook: Hook) -> Target:
+    async def _load(self, hook: Hook, kept: dict[str, Target]) -> Target:
+        """Compile a webhook's target, and keep it in the table that it was looked up in."""
         content = await self._workflows.published(hook.workspace, hook.workflow)
         if content is None:
             raise NotFound(what="webhook", id=hook.path)
-        return make_target(self._controller, hook.workspace, hook.workflow, content, hook.node, "production")
+        target = make_target(
+            self._controller, hook.workspace, hook.workflow, content, hook.node, "production"
+        )
+        kept[hook.path] = target
+        return target
 
 
 def path_pattern(path: str) -> re.Pattern[str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import msgspec
-from jinja2.runtime import Context
-from markupsafe import Markup
 
 from flowfuse.pages import words
 from flowfuse.pages.values import tree
 from flowfuse.resources import asset_root
+
+if TYPE_CHECKING:
+    import jinja2
 
 STATIC = "/static"
 """Where the built assets are served. Their names hold a hash, so they may be cached for ever."""
@@ -49,6 +49,9 @@ def _manifest() -> dict[str, str]:
 
 
 def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
+    # Imported when the first page is asked for: a webhook's first answer needs none of it.
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(asset_root("web") / "templates"),
         autoescape=True,
@@ -63,13 +66,14 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
         took=words.took,
         state=words.state_words,
         tree=tree,
-        when=_when,
+        when=jinja2.pass_context(_when),
     )
     return environment
 
 
-@jinja2.pass_context
-def _when(context: Context, micros: int | None) -> Markup:
+def _when(context: jinja2.runtime.Context, micros: int | None) -> str:
     """An instant as `<time>`: short for people, exact for machines and on hover."""
+    from markupsafe import Markup
+
     shown = words.when(micros, context["now"], context["zone"])
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(words.iso(micros), shown)
