@@ -62,9 +62,13 @@ class FlowFuse(Litestar):
         if refused is not None:
             await self.gate.refuse(refused, scope, send)
             return
-        if scope["path"].startswith("/hook/"):
+        if scope["type"] == "http" and scope["path"].startswith("/hook/"):
             # The framework's way to the same mount costs as much as a small run.
             await self.hooks.published(scope, receive, send)
+            return
+        if scope["path"].startswith("/hook-draft/"):
+            # The framework takes it for a path below /hook.
+            await self.hooks.draft(scope, receive, send)
             return
         await super().__call__(scope, receive, with_headers(send))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -78,28 +78,41 @@ def shape_problems(raw: Any) -> list[Problem]:
 
 
 def usable_part(raw: Any) -> Workflow | None:
-    """What of a misshapen document has the shape, so that it can be checked further; None for nothing."""
+    """What of a misshapen document has the shape, so that it can be checked further; None for nothing.
+
+    A node loses its misshapen fields; one without a usable id or type is left out with its edges.
+    """
     if not isinstance(raw, dict):
         return None
-    nodes, seen = [], set()
-    for node in raw["nodes"] if isinstance(raw.get("nodes"), list) else []:
-        known = (
-            {key: value for key, value in node.items() if key in Node.__struct_fields__}
-            if isinstance(node, dict)
-            else None
-        )
-        if known is None or check_shape(known, Node, "") or known["id"] in seen:
-            continue
-        seen.add(known["id"])
-        nodes.append(known)
-    edges = (
-        [e for e in raw["edges"] if not check_shape(e, Edge, "")]
-        if isinstance(raw.get("edges"), list)
-        else []
-    )
-    settings = raw.get("settings", {})
-    usable = {} if check_shape(settings, Settings, "") else {"settings": settings}
-    return msgspec.convert({"nodes": nodes, "edges": edges, **usable}, Workflow)
+    nodes: dict[str, dict[str, Any]] = {}
+    dropped: set[Any] = set()
+    for given in raw["nodes"] if isinstance(raw.get("nodes"), list) else []:
+        node = _usable_fields(given, Node)
+        if "id" in node and "type" in node:
+            nodes.setdefault(node["id"], node)
+        elif isinstance(given, dict) and isinstance(given.get("id"), str):
+            dropped.add(given["id"])
+    edges = [
+        edge
+        for edge in (raw["edges"] if isinstance(raw.get("edges"), list) else [])
+        if not check_shape(edge, Edge, "") and not dropped & {edge["from"].partition(".")[0], edge["to"]}
+    ]
+    settings = _usable_fields(raw.get("settings"), Settings)
+    plain = {"nodes": list(nodes.values()), "edges": edges, "settings": settings}
+    try:
+        check_incoming(plain, 1000)
+    except OutputInvalid:
+        return None
+    return msgspec.convert(plain, Workflow)
+
+
+def _usable_fields(raw: Any, struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Those fields of what was meant as the struct that fit it."""
+    if not isinstance(raw, dict):
+        return {}
+    hints = get_type_hints(struct, include_extras=True)
+    names = {info.encode_name: hints[info.name] for info in msgspec.structs.fields(struct)}
+    return {key: raw[key] for key in raw if key in names and not check_shape(raw[key], names[key], "")}
 
 
 def to_json(workflow: Workflow, *, indent: int = 0) -> bytes:

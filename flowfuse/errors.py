@@ -2,7 +2,7 @@
 
 FlowFuseError
   Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  ConfigInvalid
-                     TooLarge
+                     TooLarge  ConditionMissing  MethodNotTaken
   NotFound  Denied  SignInNeeded
   Conflict           StaleVersion  Duplicate  IllegalTransition
   Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable
@@ -25,6 +25,8 @@ SENTENCES: dict[str, str] = {
     "params_invalid": "{field}: {reason}",
     "expression_invalid": "{reason}",
     "request_invalid": "{field}: {reason}",
+    "condition_missing": "Say by If-Match which state of the draft the change is based on: its ETag.",
+    "method_not_allowed": "{method} is not taken here, but {allowed}.",
     "too_large": "The {what} is larger than {limit} bytes.",
     "not_found": "There is no {what} “{id}”.",
     "denied": "{reason}",
@@ -121,6 +123,18 @@ class TooLarge(Invalid):
     """A body or value is over its limit."""
 
     code = "too_large"
+
+
+class ConditionMissing(Invalid):
+    """A change that replaces something has to name the state that it replaces."""
+
+    code = "condition_missing"
+
+
+class MethodNotTaken(Invalid):
+    """The address is there, and is not called by this method."""
+
+    code = "method_not_allowed"
 
 
 class NotFound(FlowFuseError):

@@ -160,6 +160,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 """The one transition table: the seed's arrows, and the three that `semantics` adds."""
 
+# Looking a member up on its class is a Python call in CPython 3.11; the walk asks several times a node.
+RUNNING = State.running
+
 TERMINAL = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
 import zlib
 from collections.abc import Callable, Sequence
@@ -16,6 +17,9 @@ from flowfuse.data.database import Database
 from flowfuse.errors import Conflict, NotFound, SegmentBroken, StaleVersion
 from flowfuse.model import Version, Workflow, WorkflowSummary
 
+OPERATION_US = 30 * 86400 * 1_000_000
+"""How long operations are known again: longer than a browser stays offline. The next publish forgets."""
+_NAME_IN_PATH = re.compile(r"\{[A-Za-z_]\w*\}")
 _LISTED = """id, name, description, folder, tags, seq, published, active, created, updated,
  ifnull((SELECT last_number FROM counters c WHERE c.workspace_id = w.workspace_id
  AND c.workflow_id = w.id), 0) AS last_number"""
@@ -34,6 +38,13 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     hash: bytes
     document: Workflow
+
+
+class Edited(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change of a draft did: whether anything, and what is kept of each of its operations."""
+
+    changed: bool = True
+    outcomes: dict[str, bytes] = {}
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,19 +103,19 @@ class WorkflowRepository:
         self,
         workspace: str,
         workflow: str,
-        change: Callable[[Any], Any],
+        change: Callable[[Any, dict[str, bytes]], Edited],
         *,
         based_on: int | None = None,
         ids: Sequence[str] = (),
-    ) -> tuple[int, Any]:
-        """Change a draft in one step by a function of its editor; the new sequence number and its answer.
+    ) -> int:
+        """Change a draft in one step by a function of its editor; the sequence number it is at then.
 
-        `ids` are operations that must not be applied twice: one that is known gives the answer it had.
-        Raises NotFound, and StaleVersion where the draft is not at `based_on` any more.
+        The function also gets the kept outcomes of those of `ids` that were applied before. Raises
+        NotFound, and StaleVersion where the draft is not at `based_on` any more.
         """
         now = self._clock.now_us()
 
-        def update(connection: sqlite3.Connection) -> tuple[int, Any]:
+        def update(connection: sqlite3.Connection) -> int:
             row = connection.execute(
                 "SELECT draft, seq, field_versions FROM workflows WHERE workspace_id = ? AND id = ?",
                 (workspace, workflow),
@@ -113,28 +124,27 @@ class WorkflowRepository:
                 raise NotFound(what="workflow", id=workflow)
             if based_on is not None and row["seq"] != based_on:
                 raise StaleVersion(current=row["seq"], given=based_on)
-            if ids and _known(connection, workspace, workflow, ids):
-                return int(row["seq"]), []
             seq = int(row["seq"]) + 1
             editor = self._editor(
                 msgspec.json.decode(row["draft"]), msgspec.json.decode(row["field_versions"]), seq
             )
-            answer = change(editor)
+            edited = change(editor, _outcomes(connection, workspace, workflow, ids))
+            connection.executemany(
+                "INSERT INTO operations (workspace_id, workflow_id, id, answer, seq, at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                [(workspace, workflow, name, kept, seq, now) for name, kept in edited.outcomes.items()],
+            )
+            if not edited.changed:
+                return seq - 1
             changed = document.from_raw(editor.document)
             connection.execute(
                 "UPDATE workflows SET name = ?, description = ?, folder = ?, tags = ?, draft = ?, seq = ?, "
                 "field_versions = ?, updated = ? WHERE workspace_id = ? AND id = ?",
                 (*_columns(changed), seq, msgspec.json.encode(editor.versions), now, workspace, workflow),
             )
-            connection.executemany(
-                "INSERT INTO operations (workspace_id, workflow_id, id, answer, seq, at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [(workspace, workflow, name, b"", seq, now) for name in dict.fromkeys(ids)],
-            )
-            return seq, answer
+            return seq
 
-        seq, answer = await self._database.write(update)
-        return seq, answer
+        return int(await self._database.write(update))
 
     async def delete(self, workspace: str, workflow: str) -> None:
         """Remove a workflow and its hooks. Its executions and their contents stay. Raises NotFound."""
@@ -194,6 +204,10 @@ class WorkflowRepository:
             content = _freeze(connection, workspace, plain, digest)
             connection.execute(
                 "DELETE FROM hooks WHERE workspace_id = ? AND workflow_id = ?", (workspace, name)
+            )
+            connection.execute(
+                "DELETE FROM operations WHERE workspace_id = ? AND workflow_id = ? AND at < ?",
+                (workspace, name, now - OPERATION_US),
             )
             for path, node in hooks:
                 _claim_hook(connection, workspace, path, name, node)
@@ -308,13 +322,19 @@ def _content(row: sqlite3.Row) -> Content:
     return Content(id=row["id"], hash=bytes(row["hash"]), document=document.read(stored, yaml=False))
 
 
-def _known(connection: sqlite3.Connection, workspace: str, workflow: str, ids: Sequence[str]) -> bool:
-    """Whether this batch of operations was applied before; a batch is sent again whole."""
-    found = connection.execute(
-        "SELECT 1 FROM operations WHERE workspace_id = ? AND workflow_id = ? AND id = ?",
-        (workspace, workflow, ids[0]),
-    ).fetchone()
-    return found is not None
+def _outcomes(
+    connection: sqlite3.Connection, workspace: str, workflow: str, ids: Sequence[str]
+) -> dict[str, bytes]:
+    """What is kept of operations that came before."""
+    kept: dict[str, bytes] = {}
+    for name in dict.fromkeys(ids):
+        found = connection.execute(
+            "SELECT answer FROM operations WHERE workspace_id = ? AND workflow_id = ? AND id = ?",
+            (workspace, workflow, name),
+        ).fetchone()
+        if found is not None:
+            kept[name] = bytes(found["answer"])
+    return kept
 
 
 def _current_seq(connection: sqlite3.Connection, workspace: str, workflow: str) -> int:
@@ -338,11 +358,13 @@ def _freeze(connection: sqlite3.Connection, workspace: str, plain: bytes, digest
 
 
 def _claim_hook(connection: sqlite3.Connection, workspace: str, path: str, workflow: str, node: str) -> None:
-    try:
-        connection.execute(
-            "INSERT INTO hooks (path, workspace_id, workflow_id, node) VALUES (?, ?, ?, ?)",
-            (path, workspace, workflow, node),
-        )
-    except sqlite3.IntegrityError:
-        taken = connection.execute("SELECT workflow_id FROM hooks WHERE path = ?", (path,)).fetchone()
-        raise Conflict(reason=f"The webhook path “{path}” belongs to “{taken['workflow_id']}”") from None
+    """Take a path for a webhook; two that differ only in how their `{names}` are called are one."""
+    shape = _NAME_IN_PATH.sub("{}", path)
+    for row in connection.execute("SELECT path, workflow_id, node FROM hooks"):
+        if _NAME_IN_PATH.sub("{}", row["path"]) == shape:
+            owner = f"{row['workflow_id']}.{row['node']}"
+            raise Conflict(reason=f"The webhook path “{path}” belongs to “{owner}”")
+    connection.execute(
+        "INSERT INTO hooks (path, workspace_id, workflow_id, node) VALUES (?, ?, ?, ?)",
+        (path, workspace, workflow, node),
+    )

@@ -36,7 +36,7 @@ from flowfuse.errors import (
     QueueFull,
 )
 from flowfuse.events import EventBus, ExecutionAdvanced, RunFinished
-from flowfuse.model import TERMINAL, Answer, NodeError, State, Value, seconds
+from flowfuse.model import RUNNING, TERMINAL, Answer, NodeError, State, Value, seconds
 from flowfuse.node import Catalogue
 
 log = logging.getLogger("flowfuse.engine")
@@ -257,10 +257,9 @@ class ExecutionController:
             run.since = self.clock.now_us()
         limit = run.plan.workflow.settings.timeout
         if limit is not None and run.workflow_timer is None:
-            left = int(seconds(limit) * 1e6) - run.ran_us
-            run.workflow_timer = self.clock.call_at(
-                run.since + left, partial(self._timed_out, run, seconds(limit))
-            )
+            length = seconds(limit)
+            over = run.since + int(length * 1e6) - run.ran_us
+            run.workflow_timer = self.clock.call_at(over, partial(self._timed_out, run, length))
         for loop in run.loops.values():
             if loop.timer is None:
                 self.walker.loops.set_timer(loop)
@@ -272,7 +271,7 @@ class ExecutionController:
         self._stop_timers(run)
 
     def _timed_out(self, run: Run, limit: float) -> None:
-        if run.state is State.running and not run.broken:
+        if run.state is RUNNING and not run.broken:
             self.walker.time_out(run, limit)
 
     # -- commits (Host of the walker)
@@ -348,8 +347,9 @@ class ExecutionController:
     def _refused(self, run: Run, error: BaseException) -> None:
         """A commit failed: nothing of it stands, and the run is read again from the database."""
         run.broken = True
-        if self.runs.get(run.id) is not run:
+        if run.dropped:
             return
+        run.dropped = True
         for work in run.tasks.values():
             work.task.cancel()
         if run.accepted is not None and not run.accepted.done():
@@ -368,7 +368,7 @@ class ExecutionController:
         """Nothing more can be done for the run now: commit, and see what it waits for."""
         if run.broken:
             return
-        if run.waits and run.state is State.running and not run.draining:
+        if run.waits and run.state is RUNNING and not run.draining:
             if not (run.tasks or run.launches or run.leaving or run.retries):
                 self._begin_wait(run)
                 return
@@ -382,7 +382,7 @@ class ExecutionController:
         """Whether the run may leave the memory: it waits, is paused, pending or drained, and nothing runs."""
         if run.tasks or run.launches or run.buffer or run.held:
             return False
-        if run.state is State.running:
+        if run.state is RUNNING:
             return (run.waiting is not None and not run.ready) or run.draining
         return True
 
@@ -404,7 +404,7 @@ class ExecutionController:
 
     def _run_wake(self, run: Run) -> None:
         run.timer = None
-        if run.state is State.running and not run.draining and not run.broken and run.waiting is None:
+        if run.state is RUNNING and not run.draining and not run.broken and run.waiting is None:
             self.walker.wake(run)
 
     def live(self, run: Run, node: NodePlan, frame: Frame) -> None:
@@ -417,7 +417,7 @@ class ExecutionController:
         self._stop_timers(run)
         if self._alone == run.id:
             self._alone = None
-        if run.waiting is not None and run.state is State.running and not run.broken:
+        if run.waiting is not None and run.state is RUNNING and not run.broken:
             due = run.wake_at()
             if due is not None:
                 self._wakes.by(due)
@@ -498,7 +498,7 @@ class ExecutionController:
             log.error("Run %s cannot be continued: %s", id_text(raw), error)
             self._not_alone(raw)
             return
-        if run.state is State.running:
+        if run.state is RUNNING:
             self.walker.advance(run)
 
     def _not_alone(self, raw: bytes) -> None:
@@ -547,7 +547,7 @@ class ExecutionController:
             replay.apply(base, segment)
         run.waiting = None
         self._enter(run)
-        if state is State.running:
+        if state is RUNNING:
             self.start_clock(run)
             replay.hand_over()
             if run.waits and not self.draining:
@@ -612,13 +612,5 @@ class ExecutionController:
 
     def ended_as_row(self, row: sqlite3.Row, state: State) -> None:
         """A run that was not in memory has ended: tell whoever listens."""
-        self._bus.publish(
-            RunFinished(
-                row["workspace_id"],
-                row["workflow_id"],
-                bytes(row["id"]),
-                state,
-                row["created"],
-                self.clock.now_us(),
-            )
-        )
+        ids = row["workspace_id"], row["workflow_id"], bytes(row["id"])
+        self._bus.publish(RunFinished(*ids, state, row["created"], self.clock.now_us()))

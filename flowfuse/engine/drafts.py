@@ -7,7 +7,6 @@ without errors. Webhook paths are made when they are missing, and are unique amo
 from __future__ import annotations
 
 import base64
-import copy
 import re
 from typing import Any
 
@@ -15,17 +14,32 @@ import msgspec
 
 from flowfuse import document
 from flowfuse.clock import Ids
-from flowfuse.data.workflows import Content, Draft, WorkflowRepository
+from flowfuse.data.workflows import Content, Draft, Edited, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
-from flowfuse.engine.operations import Applied, Editor, Operation, Refusal, Refused, differences
+from flowfuse.engine.operations import Applied, Editor, Known, Operation, Refusal, Refused
 from flowfuse.engine.run import Run
 from flowfuse.engine.validation import ValidationEngine, errors_of
-from flowfuse.errors import RequestInvalid, WorkflowInvalid
+from flowfuse.errors import Conflict, OutputInvalid, RequestInvalid, WorkflowInvalid
 from flowfuse.events import EventBus, WorkflowChanged
 from flowfuse.model import Node, Problem, Value, Version, Workflow
-from flowfuse.node import Catalogue
+from flowfuse.node import Catalogue, check_incoming
 
 WEBHOOK = "trigger.webhook"
+DEEPEST = 1000
+"""As many brackets as make the check of an input look at how deep it is nested."""
+
+
+def all_problems(raw: Any, validation: ValidationEngine) -> list[Problem]:
+    """Everything that is wrong with plain values that were meant as a document, in one answer.
+
+    What has not the shape is named, and what is left of the document without it is checked as well.
+    """
+    found = document.shape_problems(raw)
+    if not found:
+        return validation.check(document.from_raw(raw))
+    rest = document.usable_part(raw)
+    named = {problem.path for problem in found}
+    return found + [p for p in (validation.check(rest) if rest is not None else ()) if p.path not in named]
 
 
 class Drafts:
@@ -47,9 +61,20 @@ class Drafts:
         """All problems of a document that has the shape."""
         return self._validation.check(workflow)
 
+    def check_raw(self, raw: Any) -> list[Problem]:
+        """All problems of plain values that were meant as a document, of its shape and beyond."""
+        return all_problems(raw, self._validation)
+
     async def create(self, workspace: str, workflow: Workflow) -> Draft:
         """Keep a new workflow; its id and webhook paths are made when missing. Raises Conflict."""
-        draft = await self._workflows.create(workspace, self._completed(workflow))
+        complete = self._completed(workflow)
+        try:
+            draft = await self._workflows.create(workspace, complete)
+        except Conflict:
+            if workflow.id is not None:
+                raise
+            other = f"{(complete.id or '')[:57]}-{self._random_text(6)}"
+            draft = await self._workflows.create(workspace, msgspec.structs.replace(complete, id=other))
         self._changed(workspace, draft.summary.id)
         return draft
 
@@ -63,10 +88,9 @@ class Drafts:
         complete = self._completed(msgspec.structs.replace(workflow, id=name))
         wanted = msgspec.json.decode(document.to_json(complete))
 
-        def change(editor: Editor) -> None:
-            for operation in differences(editor.document, wanted, "put"):
-                editor.apply(operation)
-            editor.document = wanted
+        def change(editor: Editor, _known: dict[str, bytes]) -> Edited:
+            editor.replace(wanted)
+            return Edited()
 
         await self._workflows.edit(workspace, name, change, based_on=based_on)
         self._changed(workspace, name)
@@ -77,26 +101,34 @@ class Drafts:
 
         An operation that came before (by its id) is not applied again. Raises NotFound.
         """
-        accepted: list[str] = []
-        refused: list[Refused] = []
+        outcomes: dict[str, Known] = {}
 
-        def change(editor: Editor) -> list[Operation]:
-            accepted.clear()
-            refused.clear()
+        def change(editor: Editor, kept: dict[str, bytes]) -> Edited:
+            before = editor.document
+            outcomes.update({id: msgspec.json.decode(each, type=Known) for id, each in kept.items()})
             for operation in operations:
-                try:
-                    _try(editor, operation)
-                except Refusal as refusal:
-                    refused.append(Refused(operation.id, refusal.value, refusal.by))
-                else:
-                    accepted.append(operation.id)
-            return editor.inverse[::-1]
+                if operation.id not in outcomes:
+                    outcomes[operation.id] = _apply(editor, operation)
+            new = {id: msgspec.json.encode(each) for id, each in outcomes.items() if id not in kept}
+            changed = editor.document is not before
+            if changed:
+                self._give_paths(editor)
+            return Edited(changed=changed, outcomes=new)
 
-        seq, inverse = await self._workflows.edit(
-            workspace, name, change, ids=[operation.id for operation in operations]
-        )
+        at = await self._workflows.edit(workspace, name, change, ids=[o.id for o in operations])
         self._changed(workspace, name)
-        return Applied(seq, accepted, refused, inverse)
+        return Applied(
+            seq=max((each.seq for each in outcomes.values() if each.refused is None), default=at),
+            accepted=[name for name, each in outcomes.items() if each.refused is None],
+            refused=[each.refused for each in outcomes.values() if each.refused is not None],
+            inverse=[back for each in reversed(outcomes.values()) for back in each.inverse],
+        )
+
+    def _give_paths(self, editor: Editor) -> None:
+        """A webhook that was added, or lost its path, gets one before anybody asks for it."""
+        for node in editor.document["nodes"]:
+            if node["type"] == WEBHOOK and not node.get("config", {}).get("path"):
+                node["config"] = {**node.get("config", {}), "path": self._random_text(26)}
 
     async def delete(self, workspace: str, name: str) -> None:
         """Remove a workflow; its runs stay. Raises NotFound."""
@@ -154,6 +186,10 @@ class Drafts:
         self, workspace: str, name: str, content: Content, value: Value, trigger: str | None, mode: str
     ) -> Run:
         chosen = choose_trigger(content.document, self._catalogue, trigger)
+        try:
+            check_incoming(value, DEEPEST)
+        except OutputInvalid as error:
+            raise RequestInvalid(field="input", reason=error.parameters["reason"]) from None
         return await self._controller.execute(workspace, name, content, chosen, value, mode=mode)
 
     def _must_run(self, workflow: Workflow) -> None:
@@ -188,23 +224,19 @@ class Drafts:
         return base64.b32encode(self._ids.token(20)).decode().lower()[:length]
 
 
-def _try(editor: Editor, operation: Operation) -> None:
-    """Apply one operation whose outcome has the shape of a document, or change nothing. Raises Refusal."""
-    before = copy.deepcopy(editor.document)
-    versions, inverse = dict(editor.versions), list(editor.inverse)
-    editor.apply(operation)
-    problems = document.shape_problems(editor.document)
-    if problems:
-        editor.document, editor.versions, editor.inverse = before, versions, inverse
-        raise Refusal(None, f"{problems[0].path}: {problems[0].message}")
+def _apply(editor: Editor, operation: Operation) -> Known:
+    try:
+        return Known(seq=editor.seq, inverse=editor.apply(operation))
+    except Refusal as refusal:
+        return Known(seq=editor.seq, refused=Refused(operation.id, refusal.value, refusal.by))
 
 
 def webhooks_of(workflow: Workflow) -> list[tuple[str, str]]:
-    """(path, node id) of the webhooks that are on."""
+    """(path, node id) of the webhooks that are on. A draft's path may still be anything."""
     return [
-        (node.config["path"], node.id)
+        (path, node.id)
         for node in workflow.nodes
-        if node.type == WEBHOOK and not node.disabled
+        if node.type == WEBHOOK and not node.disabled and isinstance(path := node.config.get("path"), str)
     ]
 
 

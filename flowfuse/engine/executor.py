@@ -115,8 +115,9 @@ class NodeExecutor:
     async def run_effect(self, frame: Frame, node: NodePlan, params: Params, attempt: int) -> Outcome:
         """Step 3 of a type with effects, and redaction. Raises NodeFailed."""
         context = Context(frame, node, attempt, self._secrets)
+        limit = asyncio.timeout(node.timeout)
         try:
-            async with asyncio.timeout(node.timeout) as limit:
+            async with limit:
                 outcome = await node.type.run(params, context)
         except TimeoutError:
             if not limit.expired():

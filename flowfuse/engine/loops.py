@@ -17,7 +17,7 @@ from flowfuse.engine.frame import UNFIRED, Frame, halted, scope_result
 from flowfuse.engine.plan import NodePlan, ScopePlan
 from flowfuse.errors import ExpressionFailed, LoopLimit, NodeFailed, NodeTimeout
 from flowfuse.expression import Heavy
-from flowfuse.model import NodeError, State, Value
+from flowfuse.model import RUNNING, NodeError, Value
 from flowfuse.node import Output, Params
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Loops:
         if loop.closing or loop.frame.open < 0:
             return
         while len(loop.frames) < loop.concurrency and not self._stopped(loop):
-            if run.state is not State.running or run.draining:
+            if run.state is not RUNNING or run.draining:
                 return
             if not self._more(loop):
                 break
@@ -261,7 +261,7 @@ class Loops:
 
     def _timed_out(self, loop: LoopState) -> None:
         run = loop.frame.run
-        if loop.closing or run.state is not State.running or run.draining or run.broken:
+        if loop.closing or run.state is not RUNNING or run.draining or run.broken:
             return
         self.expire(loop)
         self._walker.interrupt(run, loop)

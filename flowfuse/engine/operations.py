@@ -13,13 +13,19 @@ from typing import Any, Literal
 
 import msgspec
 
+from flowfuse.document import shape_problems
 from flowfuse.model import NODE_ID, Value
+
+NOWHERE = 10**9
 
 Kind = Literal["set", "unset", "add_node", "remove_node", "add_edge", "remove_edge"]
 
 
 class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One change. `node` empty: of the workflow itself. `path` is dotted, `base` a sequence number."""
+    """One change. `node` empty: of the workflow itself. `path` is dotted, `base` a sequence number.
+
+    Of what is added to the nodes or the edges, `path` is its place among them; at the end without one.
+    """
 
     id: str
     kind: Kind
@@ -35,6 +41,14 @@ class Refused(msgspec.Struct, frozen=True):
     id: str
     value: Any
     by: str
+
+
+class Known(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one operation. It is kept, so that sending it again is harmless."""
+
+    seq: int
+    inverse: list[Operation] = []
+    refused: Refused | None = None
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -61,21 +75,49 @@ class Editor:
         self.document = document
         self.versions = versions
         self.seq = seq
-        self.inverse: list[Operation] = []
 
-    def apply(self, operation: Operation) -> None:
-        """Apply one operation, or raise Refusal and change nothing."""
-        self.inverse += _APPLY[operation.kind](self, operation)
+    def apply(self, operation: Operation) -> list[Operation]:
+        """Apply one operation; what undoes it, in the order to be sent.
+
+        Raises Refusal, and changes nothing, where it cannot be or would spoil the document's shape.
+        """
+        before, versions = self.document, self.versions
+        self.document, self.versions = copy.deepcopy(before), dict(versions)
+        try:
+            inverse: list[Operation] = _APPLY[operation.kind](self, operation)
+            problems = shape_problems(self.document)
+            if problems:
+                raise Refusal(None, f"{problems[0].path}: {problems[0].message}")
+        except Refusal:
+            self.document, self.versions = before, versions
+            raise
+        return inverse
+
+    def replace(self, document: dict[str, Any]) -> None:
+        """Put another document in this one's place; the fields in which they differ count as changed."""
+        before, after = _by_id(self.document), _by_id(document)
+        for name in before.keys() - after.keys():
+            self._forget(name)
+        for name, node in after.items():
+            paths = [f".{path}" for path in _changed(before[name], node)] if name in before else [""]
+            self.versions.update({f"nodes.{name}{path}": self.seq for path in paths})
+        paths = _changed(_of_itself(self.document), _of_itself(document))
+        self.versions.update({f"workflow.{path}": self.seq for path in paths})
+        self.document = document
 
     def _set(self, operation: Operation) -> list[Operation]:
         target, keys = self._target(operation)
         before = _get(target, keys)
         self._check_base(operation, before)
-        if before == operation.value and before is not _MISSING:
+        if _same(before, operation.value):
             return []
+        made = _first_missing(target, keys)
         _put(target, keys, copy.deepcopy(operation.value), operation.path)
         self._touch(operation)
-        return [_undo_set(operation, before, self.seq)]
+        if before is _MISSING:
+            path = ".".join(keys[: made + 1])
+            return [Operation(_back(operation), "unset", node=operation.node, path=path, base=self.seq)]
+        return [Operation(_back(operation), "set", operation.node, operation.path, before, self.seq)]
 
     def _unset(self, operation: Operation) -> list[Operation]:
         target, keys = self._target(operation)
@@ -83,19 +125,21 @@ class Editor:
         if before is _MISSING:
             return []
         self._check_base(operation, before)
-        parent = _get(target, keys[:-1]) if len(keys) > 1 else target
+        parent = _get(target, keys[:-1])
+        if not isinstance(parent, dict):
+            raise Refusal(parent, "an item of a list is not taken out by itself; set the list")
         del parent[keys[-1]]
         self._touch(operation)
-        return [_undo_set(operation, before, self.seq)]
+        return [Operation(_back(operation), "set", operation.node, operation.path, before, self.seq)]
 
     def _add_node(self, operation: Operation) -> list[Operation]:
         node = operation.value
         name = node.get("id") if isinstance(node, dict) else None
-        if not isinstance(name, str) or re.match(NODE_ID, name) is None:
+        if not isinstance(name, str) or re.fullmatch(NODE_ID, name) is None:
             raise Refusal(None, "a node needs an id such as “fetch”")
         if self._node(name) is not None:
             raise Refusal(self._node(name), f"there is a node “{name}” already")
-        self.document["nodes"].append(copy.deepcopy(node))
+        _insert(self.document["nodes"], copy.deepcopy(node), operation)
         self.versions[f"nodes.{name}"] = self.seq
         return [Operation(_back(operation), "remove_node", node=name)]
 
@@ -104,16 +148,16 @@ class Editor:
         if node is None:
             return []
         self._check_base(operation, node)
-        edges = [e for e in self.document["edges"] if operation.node in (_source(e), e.get("to"))]
-        self.document["nodes"].remove(node)
-        self.document["edges"] = [e for e in self.document["edges"] if e not in edges]
-        self.versions = {
-            key: seq
-            for key, seq in self.versions.items()
-            if key != f"nodes.{operation.node}" and not key.startswith(f"nodes.{operation.node}.")
-        }
-        back = [Operation(_back(operation), "add_node", value=node)]
-        return back + [Operation(f"{_back(operation)}-{i}", "add_edge", value=e) for i, e in enumerate(edges)]
+        nodes, edges = self.document["nodes"], self.document["edges"]
+        place = nodes.index(node)
+        del nodes[place]
+        gone = [i for i, edge in enumerate(edges) if operation.node in (_source(edge), edge["to"])]
+        self.document["edges"] = [edge for i, edge in enumerate(edges) if i not in gone]
+        self._forget(operation.node)
+        back = [Operation(_back(operation), "add_node", path=str(place), value=node)]
+        return back + [
+            Operation(f"{_back(operation)}-{i}", "add_edge", path=str(i), value=edges[i]) for i in gone
+        ]
 
     def _add_edge(self, operation: Operation) -> list[Operation]:
         edge = operation.value
@@ -128,14 +172,15 @@ class Editor:
                 raise Refusal(None, f"the node “{name}” is gone")
         if edge in self.document["edges"]:
             return []
-        self.document["edges"].append(copy.deepcopy(edge))
+        _insert(self.document["edges"], copy.deepcopy(edge), operation)
         return [Operation(_back(operation), "remove_edge", value=edge)]
 
     def _remove_edge(self, operation: Operation) -> list[Operation]:
         if operation.value not in self.document["edges"]:
             return []
-        self.document["edges"].remove(operation.value)
-        return [Operation(_back(operation), "add_edge", value=operation.value)]
+        place = self.document["edges"].index(operation.value)
+        del self.document["edges"][place]
+        return [Operation(_back(operation), "add_edge", path=str(place), value=operation.value)]
 
     def _target(self, operation: Operation) -> tuple[dict[str, Any], list[str]]:
         keys = operation.path.split(".")
@@ -156,71 +201,46 @@ class Editor:
         return next((n for n in self.document["nodes"] if n["id"] == name), None)
 
     def _check_base(self, operation: Operation, current: Value) -> None:
-        """Handed back: a field that was changed after the state that the operation is based on."""
+        """Handed back: a field that was changed after the state that the operation is based on.
+
+        What the same batch changed before is the sender's own.
+        """
         if operation.base is None or operation.path.split(".")[0] == "position":
             return
         key = _key(operation)
         newer = [
             seq
             for name, seq in self.versions.items()
-            if seq > operation.base
+            if operation.base < seq < self.seq
             and (name == key or name.startswith(f"{key}.") or key.startswith(f"{name}."))
         ]
-        if newer and current != operation.value:
+        if newer and not _same(current, operation.value):
             raise Refusal(None if current is _MISSING else current, "somebody else, since")
 
     def _touch(self, operation: Operation) -> None:
         self.versions[_key(operation)] = self.seq
 
+    def _forget(self, node: str) -> None:
+        """The field versions of a node that is gone."""
+        self.versions = {
+            key: seq
+            for key, seq in self.versions.items()
+            if key != f"nodes.{node}" and not key.startswith(f"nodes.{node}.")
+        }
 
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str) -> list[Operation]:
-    """The operations that make the new document of the old one."""
-    found: list[Operation] = []
 
-    def add(kind: Kind, **fields: Any) -> None:
-        found.append(Operation(f"{prefix}-{len(found)}", kind, **fields))
-
-    old_nodes = {n["id"]: n for n in old["nodes"]}
-    new_nodes = {n["id"]: n for n in new["nodes"]}
-    for edge in old["edges"]:
-        if edge not in new["edges"]:
-            add("remove_edge", value=edge)
-    for name in old_nodes:
-        if name not in new_nodes:
-            add("remove_node", node=name)
-    for name, node in new_nodes.items():
-        if name not in old_nodes:
-            add("add_node", value=node)
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """The paths of the fields in which two nodes, or two workflows, differ."""
+    paths: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key, _MISSING), new.get(key, _MISSING)
+        if _same(before, after):
+            continue
+        if key in ("config", "settings") and isinstance(before, dict) and isinstance(after, dict):
+            paths += [f"{key}.{path}" for path in _changed(before, after)]
         else:
-            _field_differences(old_nodes[name], node, name, add)
-    for edge in new["edges"]:
-        if edge not in old["edges"]:
-            add("add_edge", value=edge)
-    skip = ("nodes", "edges", "id", "format")
-    _field_differences(
-        {k: v for k, v in old.items() if k not in skip},
-        {k: v for k, v in new.items() if k not in skip},
-        "",
-        add,
-    )
-    return found
-
-
-def _field_differences(old: dict[str, Any], new: dict[str, Any], node: str, add: Any) -> None:
-    for key in old.keys() | new.keys():
-        if key not in new:
-            add("unset", node=node, path=key)
-        elif key in ("config", "settings") and isinstance(old.get(key), dict):
-            for field in old[key].keys() | new[key].keys():
-                # A dotted key cannot be named by a path, so the whole object is set.
-                if "." in field:
-                    add("set", node=node, path=key, value=new[key])
-                elif field not in new[key]:
-                    add("unset", node=node, path=f"{key}.{field}")
-                elif old[key].get(field, _MISSING) != new[key][field]:
-                    add("set", node=node, path=f"{key}.{field}", value=new[key][field])
-        elif old.get(key, _MISSING) != new[key]:
-            add("set", node=node, path=key, value=new[key])
+            paths.append(key)
+    return paths
 
 
 class _Missing:
@@ -230,12 +250,44 @@ class _Missing:
 _MISSING: Any = _Missing()
 
 
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON: 1 is not true, and not 1.0."""
+    if one is _MISSING or other is _MISSING:
+        return one is other
+    return msgspec.json.encode(one) == msgspec.json.encode(other)
+
+
+def _first_missing(target: Any, keys: list[str]) -> int:
+    """The place in the path of the first key that is not there: what a set makes, its undo takes away."""
+    missing = (place for place in range(len(keys)) if _get(target, keys[: place + 1]) is _MISSING)
+    return next(missing, len(keys) - 1)
+
+
+def _insert(rows: list[Any], row: Any, operation: Operation) -> None:
+    """Put it at the place that the operation names; at the end without one."""
+    rows.insert(min(_index(operation.path), len(rows)), row)
+
+
+def _index(key: str) -> int:
+    """A key as a place in a list; past every end where it is none."""
+    return int(key) if key.isascii() and key.isdigit() and len(key) < 9 else NOWHERE
+
+
+def _by_id(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {node["id"]: node for node in document["nodes"]}
+
+
+def _of_itself(document: dict[str, Any]) -> dict[str, Any]:
+    """A workflow's own fields."""
+    return {key: value for key, value in document.items() if key not in ("nodes", "edges", "id", "format")}
+
+
 def _get(target: Any, keys: list[str]) -> Any:
     for key in keys:
         if isinstance(target, dict) and key in target:
             target = target[key]
-        elif isinstance(target, list) and key.isdigit() and int(key) < len(target):
-            target = target[int(key)]
+        elif isinstance(target, list) and (place := _index(key)) < len(target):
+            target = target[place]
         else:
             return _MISSING
     return target
@@ -243,8 +295,8 @@ def _get(target: Any, keys: list[str]) -> Any:
 
 def _put(target: Any, keys: list[str], value: Any, path: str) -> None:
     for key in keys[:-1]:
-        if isinstance(target, list) and key.isdigit() and int(key) < len(target):
-            target = target[int(key)]
+        if isinstance(target, list) and (place := _index(key)) < len(target):
+            target = target[place]
         elif isinstance(target, dict):
             target = target.setdefault(key, {})
         else:
@@ -252,16 +304,10 @@ def _put(target: Any, keys: list[str], value: Any, path: str) -> None:
     last = keys[-1]
     if isinstance(target, dict):
         target[last] = value
-    elif isinstance(target, list) and last.isdigit() and int(last) < len(target):
-        target[int(last)] = value
+    elif isinstance(target, list) and _index(last) < len(target):
+        target[_index(last)] = value
     else:
         raise Refusal(None, f"there is no place “{path}”")
-
-
-def _undo_set(operation: Operation, before: Any, seq: int) -> Operation:
-    if before is _MISSING:
-        return Operation(_back(operation), "unset", node=operation.node, path=operation.path, base=seq)
-    return Operation(_back(operation), "set", operation.node, operation.path, before, seq)
 
 
 def _back(operation: Operation) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -98,17 +99,30 @@ def _ext_hook(code: int, data: memoryview) -> BlobRef:
 
 
 def compress(data: bytes) -> bytes:
-    """zstd at its quick level."""
-    import zstandard
-
-    return zstandard.ZstdCompressor(level=1).compress(data)
+    """zstd at its quick level. For the event loop's thread alone."""
+    packed: bytes = _compressor().compress(data)
+    return packed
 
 
 def decompress(data: bytes) -> bytes:
     """The opposite of `compress`."""
+    plain: bytes = _decompressor().decompress(data)
+    return plain
+
+
+@cache
+def _compressor() -> Any:
+    # Its working memory costs more to set up than most segments to compress.
     import zstandard
 
-    return zstandard.ZstdDecompressor().decompress(data)
+    return zstandard.ZstdCompressor(level=1)
+
+
+@cache
+def _decompressor() -> Any:
+    import zstandard
+
+    return zstandard.ZstdDecompressor()
 
 
 def digest_of(data: bytes) -> bytes:

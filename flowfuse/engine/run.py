@@ -73,6 +73,7 @@ class Run:
         "deaths",
         "delivery",
         "draining",
+        "dropped",
         "epoch",
         "error",
         "execution_view_",
@@ -169,7 +170,7 @@ class Run:
         self.waits: dict[tuple[int, tuple[int, ...]], Waiting] = {}
         self.retries: dict[tuple[int, tuple[int, ...]], Any] = {}
         self.failures = 0
-        self.walking = self.scheduled = self.draining = self.replaying = self.broken = False
+        self.walking = self.scheduled = self.draining = self.replaying = self.broken = self.dropped = False
         self.waiting: str | None = None
         self.workflow_timer: Any = None
         self.committing = 0

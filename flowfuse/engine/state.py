@@ -67,7 +67,7 @@ class StateManager:
         run.state = State(row["state"])
         run.inserted = True
         run.started = row["started"]
-        run.ran_us = row["ran_us"]
+        run.ran_us, run.since = row["ran_us"], None
         run.deaths = row["deaths"]
         run.claim_seq = row["claim_seq"]
         run.reason = row["reason"]

@@ -25,7 +25,7 @@ from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Run, Waiting, Work
 from flowfuse.errors import FlowFuseError, NodeFailed
 from flowfuse.expression import Heavy
 from flowfuse.faults import crash_point
-from flowfuse.model import NodeError, State, Value
+from flowfuse.model import RUNNING, NodeError, State, Value
 from flowfuse.node import Outcome, Output, Params, Wait
 
 log = logging.getLogger("flowfuse.engine")
@@ -94,7 +94,7 @@ class Walker:
 
     def _continue(self, run: Run) -> None:
         run.scheduled = False
-        if run.state is State.running:
+        if run.state is RUNNING:
             self.advance(run)
 
     def _walk(self, run: Run) -> bool:
@@ -104,7 +104,7 @@ class Walker:
         if not run.buffer:
             run.oldest = begun
         limit, steps = begun + SLICE_SECONDS, 0
-        while ready and run.state is State.running and not run.draining:
+        while ready and run.state is RUNNING and not run.draining:
             frame, node = ready.popleft()
             if node is None:
                 self.loops.pump(frame)
@@ -115,7 +115,7 @@ class Walker:
             steps += 1
             if not steps & 7 and self.clock.perf() > limit:
                 break
-        return bool(ready) and run.state is State.running and not run.draining
+        return bool(ready) and run.state is RUNNING and not run.draining
 
     def _enter(self, frame: Frame, node: NodePlan) -> None:
         value = frame.input = frame.arrived[node.slot]
@@ -164,7 +164,12 @@ class Walker:
         frame.open -= 1
         live, dead = node.routes.get(port, node.no_route)
         for arrow in live:
-            self.arrive(frame, arrow, value)
+            target = arrow.target
+            if target.in_count == 1:
+                frame.arrived[target.slot] = value
+                frame.run.ready.append((frame, target))
+            else:
+                self.arrive(frame, arrow, value)
         for arrow in dead:
             self._dead(frame, arrow.target)
         if frame.open == 0:
@@ -348,7 +353,7 @@ class Walker:
 
     def _launch(self, frame: Frame, node: NodePlan, params: Params, attempt: int, first_us: int) -> None:
         run = frame.run
-        if run.state is not State.running and run.state is not State.paused:
+        if run.state is not RUNNING and run.state is not State.paused:
             return
         if run.failures and halted(frame):
             # Something failed while the attempt was being committed: it does not leave any more.
@@ -447,7 +452,7 @@ class Walker:
         """Start an attempt later; the frame already counts the node as active."""
         key = (node.index, frame.path)
         run = frame.run
-        if run.state is not State.running:
+        if run.state is not RUNNING:
             return
         again = partial(self._again, frame, node, attempt, first_us)
         run.retries[key] = Repeat(frame, self.clock.call_at(next_us, again))
@@ -455,7 +460,7 @@ class Walker:
     def _again(self, frame: Frame, node: NodePlan, attempt: int, first_us: int) -> None:
         run = frame.run
         run.retries.pop((node.index, frame.path), None)
-        if run.state is not State.running or run.draining:
+        if run.state is not RUNNING or run.draining:
             return
         self.attempt_again(frame, node, attempt, first_us)
         self.advance(run)

@@ -10,10 +10,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from flowfuse.errors import (
+    ConditionMissing,
     Conflict,
     Denied,
     FlowFuseError,
     Invalid,
+    MethodNotTaken,
     NotFound,
     RequestInvalid,
     SignInNeeded,
@@ -28,6 +30,8 @@ log = logging.getLogger("flowfuse.pages")
 PROBLEM = "application/problem+json"
 _STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
     (TooLarge, 413),
+    (ConditionMissing, 428),
+    (MethodNotTaken, 405),
     (RequestInvalid, 400),
     (Invalid, 422),
     (NotFound, 404),
@@ -86,15 +90,19 @@ def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Respo
 def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """The answer for what the framework refuses: no route, wrong method, too large a body."""
     status = error.status_code
+    if status >= 500:
+        return answer_defect(request, error)
+    headers = dict(error.headers or {})
     if wants_page(request):
-        return _page(request, status, error.detail, {})
+        return _page(request, status, error.detail, headers)
+    code = _CODES.get(status, "request_invalid")
     body = {
-        "type": "about:blank",
-        "title": _TITLES.get(status, "error"),
+        "type": f"/errors/{code}",
+        "title": code,
         "status": status,
         "detail": error.detail,
+        "code": code,
     }
-    headers = dict(error.headers or {})
     return Response(msgspec.json.encode(body), status_code=status, media_type=PROBLEM, headers=headers)
 
 
@@ -118,7 +126,7 @@ def _page(
     return Response(html, status_code=status, media_type="text/html", headers=headers)
 
 
-_TITLES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 EXCEPTION_HANDLERS: Any = {
     FlowFuseError: answer_error,
     HTTPException: answer_http,

@@ -48,11 +48,13 @@ class Gate:
             return Denied(
                 reason=f"The name “{shown}” is not one that this server answers to; add it to `hosts`"
             )
-        if origin is None or scope["path"].startswith(HOOKS):
+        if scope["path"].startswith(HOOKS):
+            return Denied(reason="A webhook is no WebSocket") if scope["type"] == "websocket" else None
+        if origin is None:
             return None
         if scope["type"] == "http" and scope["method"] in _SAFE:
             return None
-        if urlsplit(origin.decode("latin-1")).netloc.lower().encode() != host.lower():
+        if _authority(origin) != host.lower():
             return Denied(reason="The request comes from a page of another origin")
         return None
 
@@ -68,6 +70,14 @@ class Gate:
         ]
         await send({"type": "http.response.start", "status": 403, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _authority(origin: bytes) -> bytes:
+    """Host and port of an `Origin`; empty where it names none (`null`, or what no browser sends)."""
+    try:
+        return urlsplit(origin.decode("latin-1")).netloc.lower().encode()
+    except ValueError:
+        return b""
 
 
 def with_headers(send: Any) -> Any:

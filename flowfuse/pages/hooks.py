@@ -24,6 +24,7 @@ from flowfuse.engine.validation import errors_of
 from flowfuse.errors import (
     Duplicate,
     FlowFuseError,
+    MethodNotTaken,
     NotFound,
     OutputInvalid,
     RequestInvalid,
@@ -42,8 +43,10 @@ log = logging.getLogger("flowfuse.hooks")
 DELIVERY_HEADERS = (b"idempotency-key", b"webhook-id", b"x-github-delivery")
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
-# Whatever a workflow answers, its text must not run as a page of this origin.
+# Whatever a workflow answers, its text must not run as a page of this origin: no header of a document's
+# takes the sandbox away, sets a cookie, or frames the answer anew.
 _GUARD = ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
+_WITHHELD = (b"content-length", b"transfer-encoding", b"connection", b"set-cookie", *dict(_GUARD))
 _NO_BODY = (204, 304)
 
 
@@ -117,9 +120,14 @@ class HookTable:
 
 
 def path_pattern(path: str) -> re.Pattern[str]:
-    """A path with `{names}` as a pattern; a name takes one part."""
-    parts = re.split(r"\{([A-Za-z_]\w*)\}", path)
-    text = "".join(f"(?P<{p}>[^/]+)" if i % 2 else re.escape(p) for i, p in enumerate(parts))
+    """A path with `{names}` as a pattern; a name takes one part, and where it comes again the same."""
+    parts = re.split(r"\{([A-Za-z_]\w*)\}", path, flags=re.ASCII)
+    text = ""
+    for place, part in enumerate(parts):
+        if place % 2 == 0:
+            text += re.escape(part)
+        else:
+            text += f"(?P={part})" if part in parts[1:place:2] else f"(?P<{part}>[^/]+)"
     return re.compile(text)
 
 
@@ -192,9 +200,9 @@ class Hooks:
     ) -> None:
         method = scope["method"]
         if method not in target.params.methods:
-            error = RequestInvalid(field="method", reason=f"{method} is not taken here")
-            allow = (b"allow", ", ".join(target.params.methods).encode())
-            await _send(send, 405, [_PROBLEM, allow], problem_bytes(error, 405))
+            allowed = ", ".join(target.params.methods)
+            error = MethodNotTaken(method=method, allowed=allowed)
+            await _send(send, 405, [_PROBLEM, (b"allow", allowed.encode())], problem_bytes(error, 405))
             return
         value, delivery = await _read(target, params, scope, receive)
         run = self._controller.start(
@@ -259,12 +267,10 @@ async def _send_answer(send: Any, answer: Answer) -> None:
         await _send(send, answer.status, [(b"content-type", kind), *_GUARD], content)
         return
     headers = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers.items()]
-    headers = [
-        pair for pair in headers if pair[0] not in (b"content-length", b"transfer-encoding", b"set-cookie")
-    ]
-    there = {name for name, _ in headers}
-    headers += [pair for pair in ((b"content-type", kind), *_GUARD) if pair[0] not in there]
-    await _send(send, answer.status, headers, content)
+    headers = [pair for pair in headers if pair[0] not in _WITHHELD]
+    if all(name != b"content-type" for name, _ in headers):
+        headers.append((b"content-type", kind))
+    await _send(send, answer.status, [*headers, *_GUARD], content)
 
 
 def _location(execution: bytes) -> tuple[bytes, bytes]:
@@ -299,11 +305,11 @@ async def _read(
     headers: dict[str, str] = {}
     kind, delivery = "", None
     for name, value in scope["headers"]:
-        text = value.decode("latin-1")
-        headers[name.decode("latin-1")] = text
+        text, key = value.decode("latin-1"), name.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
         if name == b"content-type":
             kind = text.partition(";")[0].strip().lower()
-        elif name in target.delivery_headers and delivery is None:
+        elif text and delivery is None and name in target.delivery_headers:
             delivery = (f"{target.workflow}/{target.node}", text)
     raw = await _body(receive, target.params.max_bytes)
     value = {
@@ -347,7 +353,7 @@ def _query(raw: bytes) -> dict[str, Any]:
     if not raw:
         return {}
     query: dict[str, Any] = {}
-    for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True):
+    for name, value in parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True):
         there = query.get(name)
         if there is None:
             query[name] = value
@@ -365,7 +371,7 @@ def _decode(raw: bytes, kind: str) -> Value:
     if kind == "application/json" or kind.endswith("+json") or not kind:
         try:
             return msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             if kind:
                 reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
                 raise RequestInvalid(field="body", reason=f"this is not JSON: {reason}") from None

@@ -1,6 +1,6 @@
 """Example documents and runs for the pages' tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -9,6 +9,8 @@ import pytest
 from flowfuse.model import Execution, ExecutionDetail, NodeError, NodeRun, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.nodes import catalogue as make_catalogue
+from tests.support.local import LocalServer
+from tests.support.server import Witness
 
 NOW = 1_790_000_000_000_000
 HOSTILE = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>"
@@ -32,6 +34,22 @@ DOCUMENT = {
         {"from": "check.false", "to": "other"},
     ],
 }
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    """One server for the tests of a file; each names its workflows itself."""
+    running = LocalServer(tmp_path_factory.mktemp("server") / "data").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def witness() -> Iterator[Witness]:
+    """A peer outside that writes down what reaches it."""
+    made = Witness()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Random valid workflow documents, as a hypothesis strategy.
+"""Random valid workflow documents, of any source of randomness.
+
+With hypothesis's own `Random` (`st.randoms()`) they are a strategy that shrinks; with a seeded one
+they come by the thousand.
 
 What a document may read is limited to what the contract determines: behind an `any` join only `input`
 is read, since which of its other ancestors have fired there is a matter of time.
@@ -6,21 +9,12 @@ is read, since which of its other ancestors have fired there is a matter of time
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
-
-from hypothesis import strategies as st
 
 from flowfuse import document
 from flowfuse.model import Value, Workflow
 
-VALUES: st.SearchStrategy[Value] = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 9),
-    st.sampled_from(["", "x", "ein Wort"]),
-    st.lists(st.integers(0, 5), max_size=3),
-    st.fixed_dictionaries({"n": st.integers(-3, 9)}),
-)
 PURE = ("set", "set", "set", "if", "switch", "log", "merge", "aggregate", "respond", "fail", "wait")
 
 TYPES = {
@@ -49,31 +43,31 @@ class Outlet:
 class Builder:
     """Draws one document."""
 
-    def __init__(self, draw: Any, *, size: int, effects: bool) -> None:
-        self.draw = draw
+    def __init__(self, random: Random, *, size: int, effects: bool) -> None:
+        self.random = random
         self.nodes: list[dict[str, Any]] = []
         self.edges: list[dict[str, str]] = []
         self.left = size
         self.effects = effects
 
     def one(self, *choices: Any) -> Any:
-        return self.draw(st.sampled_from(choices))
+        return choices[self.random.randrange(len(choices))]
 
     def rarely(self) -> bool:
-        return self.draw(st.integers(0, 7)) == 0
+        return self.random.randrange(8) == 7
 
     def document(self) -> Workflow:
         triggers = ["start", *(["other"] if self.rarely() else [])]
         for name in triggers:
             self.nodes.append({"id": name, "type": "trigger.manual"})
         self.scope([Outlet(f"{name}.main", frozenset(triggers)) for name in triggers], frozenset(), [])
-        self.draw(st.randoms(use_true_random=False)).shuffle(self.edges)
+        self.random.shuffle(self.edges)
         return document.from_raw({"id": "random", "nodes": self.nodes, "edges": self.edges})
 
     def scope(self, outlets: list[Outlet], outer: frozenset[str], loops: list[str]) -> list[str]:
         """The nodes of one scope; the names of its own nodes."""
         own: list[str] = []
-        count = self.draw(st.integers(0 if loops else 1, 5))
+        count = self.random.randint(0 if loops else 1, 5 if loops else 8)
         for _ in range(count):
             if self.left <= 0:
                 break
@@ -85,10 +79,13 @@ class Builder:
         name = f"n{len(self.nodes)}"
         node: dict[str, Any] = {"id": name}
         self.nodes.append(node)
-        sources = self.draw(st.lists(st.sampled_from(outlets), min_size=1, max_size=3, unique=True))
+        count = self.one(1, 1, 2, 2, 3)
         # The newest outlet is taken often, so that graphs are deep and not only wide.
-        if self.draw(st.booleans()) and outlets[-1] not in sources:
-            sources.append(outlets[-1])
+        sources = [outlets[-1]] if self.one(True, False) else []
+        while len(sources) < min(count, len(outlets)):
+            source = self.one(*outlets)
+            if source not in sources:
+                sources.append(source)
         self.edges += [{"from": source.port, "to": name} for source in sources]
         join = self.one("all", "all", "all", "any") if len(sources) > 1 else "all"
         if join == "any":
@@ -115,7 +112,7 @@ class Builder:
         ports = self.ports(node, kind)
         if kind not in ("for_each", "while", "if", "switch", "fail") and self.rarely():
             node["on_error"] = "continue"
-        elif self.draw(st.integers(0, 4)) == 0:
+        elif self.one(False, False, False, False, True):
             node["on_error"] = "route"
             ports.append("error")
         outlets += [Outlet(f"{name}.{port}", seen | {name}) for port in ports]
@@ -125,7 +122,7 @@ class Builder:
     def body(self, node: dict[str, Any], name: str, seen: frozenset[str], loops: list[str]) -> None:
         inside = [*loops, name]
         own = self.scope([Outlet(f"{name}.item", frozenset())], seen, inside)
-        if self.draw(st.integers(0, 2)) == 0:
+        if self.one(False, False, True):
             read = self.one(*own) if own else None
             choices = ["{{ index }}", "{{ get(item, 'n', 4) }}"]
             if read is not None:
@@ -151,9 +148,9 @@ class Builder:
         if loops:
             choices += ["{{ item }}", "{{ index }}", f"{{{{ loops.{loops[0]}.index }}}}"]
             choices += [f"{{{{ loops.{loops[-1]}.item }}}}"]
-        if self.draw(st.booleans()):
+        if self.one(False, True):
             return self.one(*choices)
-        return self.draw(VALUES)
+        return values(self.random)
 
     def condition(self, seen: frozenset[str], loops: list[str]) -> Value:
         choices: list[Value] = ["{{ get(input, 'n', 1) > 2 }}", "{{ get(trigger, 'n', 1) > 2 }}", True, False]
@@ -170,7 +167,7 @@ class Builder:
 
     def _switch(self, node: Any, seen: frozenset[str], loops: list[str]) -> dict[str, Any]:
         cases = [{"port": "a", "when": self.condition(seen, loops)}, {"port": "b", "equals": 2}]
-        return {"value": self.expression(seen, loops), "cases": cases[: self.draw(st.integers(0, 2))]}
+        return {"value": self.expression(seen, loops), "cases": cases[: self.one(2, 1, 0)]}
 
     def _log(self, node: Any, seen: frozenset[str], loops: list[str]) -> dict[str, Any]:
         return {"message": self.expression(seen, loops)}
@@ -196,9 +193,9 @@ class Builder:
             "value": self.expression(seen, loops),
             "seconds": self.one(0, 0, 0.001, 0.01, 1),
         }
-        if self.draw(st.integers(0, 2)) == 0:
+        if self.one(False, False, True):
             node["retry"] = {"attempts": self.one(1, 2, 3), "initial": self.one(0, 0.01, 5)}
-        if self.draw(st.integers(0, 2)) == 0:
+        if self.one(False, False, True):
             config["fails"] = self.one(1, 2, 3)
             config["failure"] = self.one("remote", "remote", "refused", "defect")
         if self.rarely():
@@ -213,7 +210,7 @@ class Builder:
 
     def _for_each(self, node: Any, seen: frozenset[str], loops: list[str]) -> dict[str, Any]:
         config: dict[str, Any] = {"items": self.items(seen, loops)}
-        if self.draw(st.booleans()):
+        if self.one(False, True):
             config["concurrency"] = self.one(2, 3, 10)
         if self.rarely():
             config["batch_size"] = 2
@@ -228,7 +225,28 @@ class Builder:
         return {**config, "max_rounds": 3}
 
 
-@st.composite
-def documents(draw: Any, size: int = 14, effects: bool = True) -> Workflow:
+def documents(random: Random, size: int = 14, *, effects: bool = True) -> Workflow:
     """A valid document."""
-    return Builder(draw, size=size, effects=effects).document()
+    return Builder(random, size=size, effects=effects).document()
+
+
+def values(random: Random) -> Value:
+    """A small value of any kind."""
+    choices: tuple[Value, ...] = (
+        None,
+        True,
+        0,
+        1,
+        2,
+        5,
+        -3,
+        "",
+        "ein Wort",
+        [],
+        [1, 2, 3],
+        [{"n": 2}, 4],
+        {"n": 1},
+        {"n": 4},
+        {"m": [None]},
+    )
+    return choices[random.randrange(len(choices))]

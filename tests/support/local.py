@@ -34,7 +34,9 @@ class LocalServer(Server):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         listener.listen(100)
-        self.app = create_app(Config(**{"data": self.data, "port": self.port, "demos": False, **self._settings}))
+        self.app = create_app(
+            Config(**{"data": self.data, "port": self.port, "demos": False, **self._settings})
+        )
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self.app, log_config=None, http="httptools", ws="websockets-sansio", lifespan="on",

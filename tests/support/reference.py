@@ -7,6 +7,7 @@ recorded, and refuses an answer that is not among the possible ones.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -253,6 +254,7 @@ class Reference:
             else:
                 here = Here(self, scope, node.id, value)
                 port, output = _TYPES[node.type](self, here, node, fired)
+                check_json(output)
         except LoopFailed as failed:
             self._failed(scope, node, value, failed.possible)
             return
@@ -359,9 +361,11 @@ class Reference:
         if "result" not in node.config:
             return self._result_of(scope), []
         try:
-            return self.evaluate(Here(self, scope, "", item), node.config["result"]), []
+            value = self.evaluate(Here(self, scope, "", item), node.config["result"])
+            check_json(value)
+            return value, []
         except NodeFailed as error:
-            return None, [Fault(error.code, node.id)]
+            return None, [Fault(str(error.parameters.get("custom") or error.code), node.id)]
 
     def _doubt(self, path: str, sign: str) -> None:
         """Something under this path failed beside other branches: how far those came is not determined."""
@@ -375,6 +379,16 @@ class LoopFailed(NodeFailed):
     def __init__(self, possible: list[Fault]) -> None:
         super().__init__()
         self.possible = possible
+
+
+def check_json(value: Value) -> None:
+    """Refuse what is not a JSON value."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise NodeFailed(custom="output_invalid")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise NodeFailed(custom="output_invalid")
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        check_json(inner)
 
 
 def _first_port(node: Node) -> str:

@@ -73,7 +73,16 @@ class Server:
 
     def start(self, *, wait: bool = True, **environment: str) -> Server:
         """Start it, and wait until it is ready."""
-        command = [sys.executable, "-m", "flowfuse", "serve", "--port", str(self.port), "--data", str(self.data)]
+        command = [
+            sys.executable,
+            "-m",
+            "flowfuse",
+            "serve",
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.data),
+        ]
         named = {**os.environ, **self.environment, **environment, "FLOWFUSE_NETWORK_ALLOW": "127.0.0.0/8"}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -164,6 +173,8 @@ class Witness:
     def __init__(self) -> None:
         self.marks: list[dict[str, Any]] = []
         self.delay = 0.0
+        self.hold: tuple[threading.Event, threading.Event] | None = None
+        """Set the first when a call is here; answer it when the second is set."""
         self.status: dict[str, list[int]] = defaultdict(list)
         self._lock = threading.Lock()
         witness = self
@@ -198,6 +209,9 @@ class Witness:
             status = scripted.pop(0) if scripted else 200
         if self.delay:
             time.sleep(self.delay)
+        if self.hold is not None:
+            self.hold[0].set()
+            self.hold[1].wait(PATIENCE)
         answer = json.dumps({"ok": True, **query}).encode()
         try:
             handler.send_response(status)

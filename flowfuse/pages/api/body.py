@@ -7,9 +7,13 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request, Response
 
-from flowfuse.errors import RequestInvalid
+from flowfuse.errors import ConditionMissing, OutputInvalid, RequestInvalid
+from flowfuse.model import Value
+from flowfuse.node import check_incoming
 
 T = TypeVar("T")
+DEEPEST = 1000
+"""Brackets enough to make the check look at how deep a value is nested."""
 
 
 async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
@@ -31,22 +35,29 @@ def number(request: Request[Any, Any, Any], name: str, default: int, least: int,
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:12]) <= most:
+    if len(text) > 12 or not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
         raise RequestInvalid(field=name, reason=f"“{text[:40]}” is not a number from {least} to {most}")
     return int(text)
 
 
 def if_match(request: Request[Any, Any, Any]) -> int:
-    """The draft's sequence number that `If-Match` names. Raises RequestInvalid."""
+    """The draft's sequence number that `If-Match` names. Raises ConditionMissing, RequestInvalid."""
     text = request.headers.get("if-match")
     if text is None:
-        raise RequestInvalid(
-            field="If-Match", reason="say which state of the draft the change is based on: its ETag"
-        )
+        raise ConditionMissing()
     bare = text.strip().removeprefix("W/").strip('"')
-    if not bare.isascii() or not bare.isdigit():
+    if len(bare) > 15 or not bare.isascii() or not bare.isdigit():
         raise RequestInvalid(field="If-Match", reason=f"“{text[:40]}” is no ETag of a draft")
-    return int(bare[:15])
+    return int(bare)
+
+
+def storable(value: Value, field: str) -> Value:
+    """The value, when it may be stored as it is: numbers in range, not too deep. Raises RequestInvalid."""
+    try:
+        check_incoming(value, DEEPEST)
+    except OutputInvalid as error:
+        raise RequestInvalid(field=field, reason=error.parameters["reason"]) from None
+    return value
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> Response[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Request, Response, post
@@ -23,6 +23,7 @@ class RunDocumentRequest(msgspec.Struct, forbid_unknown_fields=True):
     document: Any
     input: Any = None
     trigger: str | None = None
+    mode: Literal["manual", "test"] = "manual"
     wait: float = LONGEST_WAIT
 
 
@@ -39,7 +40,7 @@ async def run_document(
         document.from_raw(asked.document),
         asked.input,
         trigger=asked.trigger,
-        mode="manual",
+        mode=asked.mode,
     )
     run = await controller.wait_end(run, min(max(asked.wait, 0.0), LONGEST_WAIT))
     return answer(outcome(run))

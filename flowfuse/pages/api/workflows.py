@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Literal
 
 import msgspec
 from litestar import Request, Response, delete, get, post, put
@@ -34,7 +35,7 @@ class RunRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     input: Any = None
     trigger: str | None = None
-    version: str = "draft"
+    version: Literal["draft", "published"] = "draft"
     wait: float = 0
 
 
@@ -53,7 +54,7 @@ async def list_workflows(request: Asked, workflows: NamedDependency[WorkflowRepo
 @post(BASE, guards=[signed_in])
 async def create_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
     """Keep a document as a new workflow. JSON or YAML."""
-    draft = await drafts.create(workspace_of(request), await _document(request))
+    draft = await drafts.create(workspace_of(request), await _in_thread(request, document.read))
     return _draft_answer(draft, drafts.check(draft.document), 201)
 
 
@@ -61,7 +62,7 @@ async def create_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Re
 async def validate_document(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
     """All problems of a document, kept nowhere."""
     try:
-        problems = drafts.check(await _document(request))
+        problems = drafts.check_raw(await _in_thread(request, document.parse))
     except WorkflowInvalid as error:
         problems = error.problems
     return answer({"problems": problems})
@@ -88,7 +89,8 @@ async def put_workflow(
 ) -> Response[bytes]:
     """Replace the draft that `If-Match` names."""
     based_on = if_match(request)
-    draft = await drafts.save(workspace_of(request), workflow, await _document(request), based_on)
+    replacement = await _in_thread(request, document.read)
+    draft = await drafts.save(workspace_of(request), workflow, replacement, based_on)
     return _draft_answer(draft, drafts.check(draft.document))
 
 
@@ -162,9 +164,10 @@ async def run_workflow(
     return answer(outcome(run), 202, location=f"/api/v1/executions/{run.execution_view['id']}")
 
 
-async def _document(request: Asked) -> Any:
-    kind = request.headers.get("content-type", "")
-    return document.read(await request.body(), yaml=True if "yaml" in kind else None)
+async def _in_thread(request: Asked, read: Any) -> Any:
+    """Read the body as a document beside the event loop: a large YAML text takes its time."""
+    yaml = True if "yaml" in request.headers.get("content-type", "") else None
+    return await asyncio.to_thread(read, await request.body(), yaml=yaml)
 
 
 def _draft_answer(draft: Draft, problems: list[Problem], status: int = 200) -> Response[bytes]:
