@@ -25,6 +25,7 @@ from flowfuse.engine.executor import NodeExecutor
 from flowfuse.engine.history import History
 from flowfuse.engine.operations import Editor
 from flowfuse.engine.queue import QueueManager
+from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.validation import ValidationEngine
 from flowfuse.events import EventBus
@@ -108,6 +109,9 @@ class Engine:
             max_pending=config.max_pending,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
+        self.rollback = Rollback(
+            self.executions, self.state, self.history, self.controller, self.ids, self.clock
+        )
         self.drafts = Drafts(
             self.workflows, self.validation, self.controller, self.catalogue, self.ids, self.bus
         )
@@ -166,6 +170,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "controller": engine.controller,
         "drafts": engine.drafts,
         "history": engine.history,
+        "rollback": engine.rollback,
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,

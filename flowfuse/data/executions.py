@@ -257,6 +257,37 @@ class ExecutionRepository:
         )
         return None if row is None else bytes(row["data"])
 
+    async def copy(
+        self,
+        workspace: str,
+        execution: str,
+        fresh: bytes,
+        segments: Sequence[tuple[int, bytes]],
+        *,
+        epoch: int,
+        now_us: int,
+    ) -> None:
+        """Keep a new running execution with the same root and content, and this beginning of its log."""
+        old = id_bytes(execution)
+
+        def insert(connection: sqlite3.Connection) -> None:
+            row = connection.execute(
+                "SELECT workflow_id FROM executions WHERE id = ? AND workspace_id = ?", (old, workspace)
+            ).fetchone()
+            number = self.next_number(connection, workspace, row["workflow_id"])
+            connection.execute(
+                f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, mode, "
+                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL "
+                "FROM executions WHERE id = ? AND workspace_id = ?",
+                (fresh, number, epoch, now_us, now_us, old, workspace),
+            )
+            insert_many(
+                connection, _SEGMENT, 4, [(fresh, first, workspace, data) for first, data in segments]
+            )
+            self.save_numbers(connection)
+
+        await self.database.write(insert)
+
     async def raw(self, workspace: str, execution: bytes) -> sqlite3.Row | None:
         """The whole row, for the controller that continues the run."""
         return await self.database.row(

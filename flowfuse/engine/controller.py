@@ -169,7 +169,7 @@ class ExecutionController:
 
         Raises Draining, QueueFull, and OutputInvalid where the value is not JSON.
         """
-        self._check_accepting()
+        self.check_accepting()
         now_us = self.clock.now_us()
         run = Run(
             id=self.ids.new(),
@@ -235,7 +235,13 @@ class ExecutionController:
         ended = await self._ends.wait(run.id, timeout)
         return ended if ended is not None else self.runs.get(run.id, run)
 
-    def _check_accepting(self) -> None:
+    @property
+    def epoch(self) -> int:
+        """The number of this ownership of the data folder."""
+        return self._queue.epoch
+
+    def check_accepting(self) -> None:
+        """Raise Draining or QueueFull where no execution can be accepted."""
         if self.draining:
             raise Draining()
         if self._queue.pending >= self._max_pending:

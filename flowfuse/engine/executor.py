@@ -203,7 +203,7 @@ def error_value(error: NodeError) -> dict[str, Value]:
         "attempt": error.attempt,
         "hint": error.hint,
     }
-    if error.line is not None:
+    if error.line is not UNSET:
         value |= {"line": error.line, "column": error.column, "excerpt": error.excerpt}
     return value
 

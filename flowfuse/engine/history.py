@@ -188,7 +188,8 @@ class _Reader:
                 entry = self._entry([0, index, (*path, first + offset)], base + at)
                 if entry is None:
                     return
-                entry.state, entry.port, entry.ended = "done", "main", base + at
+                entry.state, entry.ended = "done", base + at
+                entry.port = self._plan.nodes[index].first_port
                 entry.output = values[offset]
 
     def _note(self, record: list[Any], base: int) -> None:

@@ -85,13 +85,21 @@ def segment(base_us: int, records: list[bytes]) -> bytes:
 
 def open_segment(data: bytes, execution: str) -> tuple[int, list[list[Any]]]:
     """(base, records) of a stored segment. Raises SegmentBroken where a byte of it is damaged."""
+    base, found = msgspec.msgpack.decode(_body(data, execution), ext_hook=_ext_hook)
+    return base, found
+
+
+def _body(data: bytes, execution: str) -> bytes:
     body = bytes(data[5:])
     if len(data) < 6 or zlib.crc32(body) != int.from_bytes(data[1:5], "big") or data[0] > _ZSTD:
         raise SegmentBroken(execution=execution, reason="its checksum is wrong")
-    if data[0] == _ZSTD:
-        body = decompress(body)
-    base, found = msgspec.msgpack.decode(body, ext_hook=_ext_hook)
-    return base, found
+    return decompress(body) if data[0] == _ZSTD else body
+
+
+def cut(data: bytes, count: int, execution: str) -> bytes:
+    """A stored segment's first records as a segment. Raises SegmentBroken."""
+    base, found = msgspec.msgpack.decode(_body(data, execution))
+    return segment(base, [msgspec.msgpack.encode(record) for record in found[:count]])
 
 
 def _ext_hook(code: int, data: memoryview) -> BlobRef:

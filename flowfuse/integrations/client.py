@@ -222,7 +222,10 @@ def _make_client(guard: AddressGuard, trusted: bool) -> Any:
             await self._stream.aclose()
 
         async def start_tls(
-            self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+            self,
+            ssl_context: ssl.SSLContext,
+            server_hostname: str | None = None,
+            timeout: float | None = None,
         ) -> Any:
             return Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 

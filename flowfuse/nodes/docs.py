@@ -45,7 +45,12 @@ def page() -> str:
 def _section(node_type: NodeType) -> list[str]:
     ports = ", ".join(f"`{port}`" for port in node_type.ports) or "none"
     kind = "has effects" if node_type.effects and not node_type.loop else "pure"
-    lines = ["", f"### {node_type.type}", "", f"{node_type.summary} Ports: {ports}. Version {node_type.version}, {kind}."]
+    lines = [
+        "",
+        f"### {node_type.type}",
+        "",
+        f"{node_type.summary} Ports: {ports}. Version {node_type.version}, {kind}.",
+    ]
     if node_type.fields:
         lines += ["", "| field | default | what it is |", "|---|---|---|"]
         lines += [_row(field) for field in node_type.fields]

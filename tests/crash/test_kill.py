@@ -102,9 +102,7 @@ def test_kill_at_random_moments(server: Callable[..., Server], witness: Witness)
 
 @pytest.mark.parametrize("nth", [1, 7])
 @pytest.mark.parametrize("point", POINTS)
-def test_kill_at_a_crash_point(
-    server: Callable[..., Server], witness: Witness, point: str, nth: int
-) -> None:
+def test_kill_at_a_crash_point(server: Callable[..., Server], witness: Witness, point: str, nth: int) -> None:
     running = server().start()
     running.publish(effects())
     running.stop()

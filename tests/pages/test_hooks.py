@@ -328,16 +328,12 @@ def test_an_unknown_path_is_404(server: LocalServer, path: str) -> None:
 
 def test_a_duplicate_gets_the_first_runs_answer(server: LocalServer, publish: Any) -> None:
     address = publish("once", fields("out", id="{{ execution.id }}"))
+    first = request("POST", address, {}, {"Idempotency-Key": "one"})
     for name in ("Idempotency-Key", "Webhook-Id", "X-GitHub-Delivery"):
-        first = request("POST", address, {}, {name: "one"})
         again = request("POST", address, {}, {name: "one"})
-        assert first.json == again.json, name
-        assert again.status == 200
-        break
+        assert (again.status, again.json) == (200, first.json)
     assert len(runs_of(server, "once")) == 1
     assert request("POST", address, {}, {"Idempotency-Key": "two"}).json != first.json
-    assert request("POST", address, {}, {"Webhook-Id": "one"}).json == first.json
-    assert len(runs_of(server, "once")) == 2
 
 
 def test_a_named_header_is_the_only_one(server: LocalServer, publish: Any) -> None:

@@ -60,7 +60,7 @@ class Builder:
         triggers = ["start", *(["other"] if self.rarely() else [])]
         for name in triggers:
             self.nodes.append({"id": name, "type": "trigger.manual"})
-        self.scope([Outlet(f"{name}.main", frozenset(triggers)) for name in triggers], frozenset(), [])
+        self.scope([Outlet(f"{name}.main", frozenset([name])) for name in triggers], frozenset(), [])
         self.random.shuffle(self.edges)
         return document.from_raw({"id": "random", "nodes": self.nodes, "edges": self.edges})
 

@@ -54,7 +54,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._virtual = begin
         self._selector = self
-        self._clock_resolution = 1e-9
+        self._clock_resolution = 1e-7
         self.set_exception_handler(self._broke)
         self.faults: list[BaseException] = []
 

@@ -22,6 +22,7 @@ API = (
     executions.get_execution,
     executions.list_events,
     executions.list_checkpoints,
+    executions.restart,
     executions.pause,
     executions.resume,
     executions.cancel,

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from flowfuse.data.executions import PAGE, ExecutionRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.history import History
+from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.state import StateManager
 from flowfuse.errors import RequestInvalid
 from flowfuse.model import State
@@ -92,6 +93,15 @@ async def list_checkpoints(
     plan = await history.plan(workspace_of(request), execution)
     cuts = await states.checkpoints(workspace_of(request), execution, plan)
     return json_answer({"items": [cut for _, cut in cuts]})
+
+
+@post(f"{ONE}/checkpoints/{{checkpoint:int}}/restart", guards=[signed_in])
+async def restart(
+    request: Asked, execution: FromPath[str], checkpoint: FromPath[int], rollback: NamedDependency[Rollback]
+) -> Response[bytes]:
+    """A new execution that begins at that cut; the old one stays as it was."""
+    fresh = await rollback.restart(workspace_of(request), execution, checkpoint)
+    return json_answer({"id": fresh}, 202, location=f"{BASE}/{fresh}")
 
 
 @post(f"{ONE}/pause", guards=[signed_in], status_code=204)
