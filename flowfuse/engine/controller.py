@@ -556,7 +556,10 @@ class ExecutionController:
         if state is RUNNING:
             self.start_clock(run)
             replay.hand_over()
-            if run.waits and not self.draining:
+            if run.state is not State.running:
+                # It only had its end still to be recorded.
+                self.settled(run)
+            elif run.waits and not self.draining:
                 self.walker.wake(run)
         else:
             run.replaying = False

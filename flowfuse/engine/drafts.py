@@ -105,10 +105,12 @@ class Drafts:
 
         def change(editor: Editor, kept: dict[str, bytes]) -> Edited:
             before = editor.document
-            outcomes.update({id: msgspec.json.decode(each, type=Known) for id, each in kept.items()})
             for operation in operations:
-                if operation.id not in outcomes:
-                    outcomes[operation.id] = _apply(editor, operation)
+                id = operation.id
+                if id in kept:
+                    outcomes[id] = msgspec.json.decode(kept[id], type=Known)
+                elif id not in outcomes:
+                    outcomes[id] = _apply(editor, operation)
             new = {id: msgspec.json.encode(each) for id, each in outcomes.items() if id not in kept}
             changed = editor.document is not before
             if changed:

@@ -12,14 +12,14 @@ from tests.support.server import request
 Document = dict[str, Any]
 
 
-def flow(name: str | None = None, **more: Any) -> Document:
+def flow(id: str | None = None, **more: Any) -> Document:
     """Doubles a number."""
     nodes = [
         {"id": "go", "type": "trigger.manual"},
         {"id": "out", "type": "transform.set", "config": {"fields": {"n": "{{ trigger.n * 2 }}"}}},
     ]
     document = {"nodes": nodes, "edges": [{"from": "go", "to": "out"}], **more}
-    return document if name is None else {"id": name, **document}
+    return document if id is None else {"id": id, **document}
 
 
 def test_the_life_of_a_workflow(server: LocalServer) -> None:

@@ -126,7 +126,10 @@ def _extreme(choose: Callable[[list[Any]], Any]) -> Callable[[str, list[Any]], A
 
 
 def _unique(name: str, values: list[Any]) -> list[Any]:
-    return list({json_bytes(value): value for value in reversed(values)}.values())[::-1]
+    seen: dict[bytes, Any] = {}
+    for value in values:
+        seen.setdefault(json_bytes(value), value)
+    return list(seen.values())
 
 
 _OPERATIONS: dict[str, Callable[[str, list[Any]], Any]] = {
