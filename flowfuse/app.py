@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -44,6 +45,8 @@ from flowfuse.resources import asset_root
 from flowfuse.seal import Sealer
 from flowfuse.supervisor import Supervisor
 
+log = logging.getLogger("flowfuse.app")
+
 MAX_BODY = 10_000_000
 HEALTH_EVERY = 1.0
 
@@ -81,6 +84,7 @@ class Engine:
         self.config, self.folder = config, folder
         self.clock = clock if clock is not None else Clock()
         self.ids = Ids(self.clock)
+        self._draining: asyncio.Task[None] | None = None
         self.bus = EventBus()
         self.supervisor = Supervisor()
         self.database = Database(folder.database, asset_root("migrations"))
@@ -127,13 +131,27 @@ class Engine:
             stack.push_async_callback(self.database.close)
             self.vault.unlock(Sealer(await self._master_key()))
             stack.push_async_callback(self.api.close)
+            await self.vault.check_key()
             await self.controller.open()
-            stack.push_async_callback(self.controller.drain, self.config.grace)
+            stack.push_async_callback(self.drain)
             if work:
                 self.supervisor.run("controller", self.controller.work)
             self.supervisor.run("health", self._watch_health)
             stack.push_async_callback(self.supervisor.stop)
             yield self
+
+    async def drain(self) -> None:
+        """Take no new work, and wait until what runs has ended, or its time is up. Whoever asks, once."""
+        if self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self.controller.drain(self.config.grace))
+        await asyncio.wait([self._draining])
+        if not self._draining.cancelled() and (error := self._draining.exception()) is not None:
+            log.error("Not everything could be put away: %s", error)
+
+    def hurry(self) -> None:
+        """Wait for nothing any more: what runs is resumed at the next start, as after a crash."""
+        if self._draining is not None:
+            self._draining.cancel()
 
     async def _master_key(self) -> bytes:
         sealed_before = False

@@ -7,9 +7,10 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from flowfuse import faults
 from flowfuse.errors import ConfigInvalid
@@ -29,19 +30,19 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     data: Path
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: Annotated[int, Meta(ge=0, le=65535)] = DEFAULT_PORT
     hosts: list[str] = msgspec.field(default_factory=list)
     """Names, beside the loopback ones, under which the server may be asked for (the Host header)."""
     network: Network = msgspec.field(default_factory=Network)
-    max_running: int = 200
-    max_pending: int = 1_000_000
-    grace: float = 10.0
+    max_running: Annotated[int, Meta(ge=1)] = 200
+    max_pending: Annotated[int, Meta(ge=1)] = 1_000_000
+    grace: Annotated[float, Meta(ge=0, le=86400)] = 10.0
     """How long running nodes may go on after SIGTERM."""
     master_key: str | None = None
     """The vault's key, 64 hex digits; without it, the 0600 file in the data folder."""
     demos: bool = True
     """Whether an empty data folder gets the demo workflow."""
-    log_level: str = "warning"
+    log_level: Literal["warning", "error", "info", "debug"] = "warning"
     display: bool = False
     """Whether there is a screen to open a browser on."""
 
@@ -66,7 +67,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     environment = os.environ if environment is None else environment
     _arm_crash_point(environment.get("FLOWFUSE_CRASH_POINT"))
     data = flags.get("data") or environment.get("FLOWFUSE_DATA") or default_data_folder()
-    folder = Path(data).expanduser().absolute()
+    folder = Path(os.path.expanduser(data)).absolute()  # noqa: PTH111 (Path's raises where there is no home)
     settings: dict[str, Any] = {**_from_file(folder / "flowfuse.toml"), **_from_environment(environment)}
     settings.update({key: value for key, value in flags.items() if value is not None})
     settings["data"] = str(folder)
@@ -118,7 +119,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _arm_crash_point(text: str | None) -> None:
-    """`NAME` or `NAME:N`: tests end the process at the N-th passing of a crash point."""
+    """`NAME` or `NAME@N`: tests end the process at the N-th passing of a crash point."""
     if text:
         name, _, count = text.partition("@")
         faults.arm(name, int(count or 1))

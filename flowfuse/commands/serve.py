@@ -10,14 +10,19 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from typing import Any
+
+import msgspec
 
 from flowfuse.commands.common import add_data, config_of
 from flowfuse.config import LOOPBACK, Config
 from flowfuse.data.folder import DataFolder, Running
-from flowfuse.errors import ConfigInvalid
+from flowfuse.errors import ConfigInvalid, FlowFuseError
 from flowfuse.model import WORKSPACE
+
+
+LAST_ANSWERS_SECONDS = 2
+"""How long answers may take to leave once everything is drained."""
 
 
 def add_serve(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +56,8 @@ def serve_config(config: Config, *extra: Any, browser: bool = False) -> int:
     folder.hold()
     try:
         listener = _listen(config)
+        # With port 0 the system chooses one.
+        config = msgspec.structs.replace(config, port=listener.getsockname()[1])
         _run(config, folder, listener, extra, browser)
     finally:
         folder.release()
@@ -92,19 +99,31 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
             app,
             log_config=None,
             access_log=False,
-            lifespan="on",
+            lifespan="off",
             server_header=False,
             ws="websockets-sansio",
             proxy_headers=False,
             http="httptools",
-            timeout_graceful_shutdown=max(1, int(config.grace)),
+            timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
         )
     )
+    server.engine = app.engine
     server.ready = lambda: _announce(config, folder, app, browser)
-    server.draining = lambda: app.engine.controller.drain(config.grace)
-    asyncio.run(server.serve(sockets=[listener]))
-    if server.failed:
-        raise SystemExit(1)
+    try:
+        asyncio.run(_open_and_serve(app, server, listener))
+    except BaseExceptionGroup as group:
+        # The framework opens an application in a task group; what kept it from opening is inside.
+        reason = group.subgroup(FlowFuseError)
+        while isinstance(reason, BaseExceptionGroup):
+            reason = reason.exceptions[0]
+        raise (reason or group) from None
+
+
+async def _open_and_serve(app: Any, server: Any, listener: socket.socket) -> None:
+    """Open the application, serve, close it: also what is not begun any more is closed in order."""
+    server.take_signals()
+    async with app.lifespan():
+        await server.serve(sockets=[listener])
 
 
 async def _announce(config: Config, folder: DataFolder, app: Any, browser: bool) -> None:
@@ -124,35 +143,37 @@ def _server_class() -> Any:
     import uvicorn
 
     class Server(uvicorn.Server):
-        """uvicorn with our own signals: SIGTERM drains first, and the exit code is 0."""
+        """uvicorn with our own signals: SIGTERM drains first, a second one waits for nothing."""
 
+        engine: Any = None
         ready: Any = None
-        draining: Any = None
-        failed = False
+        stopping: asyncio.Task[None] | None = None
 
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
+        def take_signals(self) -> None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop)
-            yield
+
+        def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+            return contextlib.nullcontext()
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
-            if self.should_exit:
-                self.failed = True
-                return
-            await self.ready()
+            if not self.should_exit:
+                await self.ready()
 
         def _stop(self) -> None:
-            if getattr(self, "_stopping", None) is not None:
+            if not self.started:
+                self.should_exit = True
+            elif self.stopping is None:
+                self.stopping = asyncio.get_running_loop().create_task(self._drain())
+            else:
                 self.force_exit = self.should_exit = True
-                return
-            self._stopping = asyncio.get_running_loop().create_task(self._drain())
+                self.engine.hurry()
 
         async def _drain(self) -> None:
             """New work gets 503 while what runs ends; then the listener closes."""
-            await self.draining()
+            await self.engine.drain()
             self.should_exit = True
 
     return Server

@@ -181,11 +181,15 @@ class Database:
 
     async def open(self) -> None:
         """Connect, bring the schema to this version, start the writer. Raises MigrationFailed."""
-        self._connection = self._connect(self.path)
         try:
+            self._connection = self._connect(self.path)
             migrate(self._connection, self._migrations)
-        except BaseException:
-            self._connection.close()
+        except BaseException as error:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if isinstance(error, sqlite3.Error):
+                raise MigrationFailed(reason=f"{self.path} cannot be opened: {_reason(error)}") from error
             raise
         self._readers = self._make_readers(self.path)
         self._carrier.start(self.commit)
@@ -340,10 +344,16 @@ class Readers:
     async def _open(self) -> Any:
         import aiosqlite
 
-        connection = await aiosqlite.connect(f"file:{self._path}?mode=ro", uri=True, isolation_level=None)
+        address = f"{self._path.absolute().as_uri()}?mode=ro"
+        connection = await aiosqlite.connect(address, uri=True, isolation_level=None)
         connection.row_factory = sqlite3.Row
-        for pragma in (_PRAGMAS[0], "PRAGMA query_only=ON", "PRAGMA cache_size=-8000"):
-            await connection.execute(pragma)
+        try:
+            for pragma in (_PRAGMAS[0], "PRAGMA query_only=ON", "PRAGMA cache_size=-8000"):
+                await connection.execute(pragma)
+        except BaseException:
+            # Its thread would keep the process from ending.
+            await connection.close()
+            raise
         return connection
 
 
@@ -375,7 +385,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection with our settings. A new file gets incremental vacuum before its first table."""
     if read_only:
         connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
         connection.execute(_PRAGMAS[0])
     else:

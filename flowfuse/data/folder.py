@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from flowfuse.seal import new_key, parse_key
 
 DATABASE = "flowfuse.db"
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
+_MOMENTS, _MOMENT = 10, 0.02
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ class DataFolder:
                 raise PermissionError(13, "it is read-only for this user")
             probe = self.path / ".probe"
             probe.write_bytes(b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             reason = error.strerror or str(error)
             raise ConfigInvalid(
@@ -60,9 +62,8 @@ class DataFolder:
     def hold(self) -> None:
         """Lock the folder until the process ends. Raises ConfigInvalid where another process has it."""
         handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        # Whoever only looks whether the folder is held has the lock for a moment, too.
+        if not any(_locked(handle) or time.sleep(_MOMENT) for _ in range(_MOMENTS)):
             os.close(handle)
             running = self.running()
             where = f", at {running.address}" if running is not None else ""
@@ -70,6 +71,10 @@ class DataFolder:
                 field="--data", reason=f"{self.path} is held by another FlowFuse process{where}"
             ) from None
         self._lock = handle
+        # What a killed process said of itself holds no more; and what the database writes beside its
+        # file gets that file's mode.
+        (self.path / "server.json").unlink(missing_ok=True)
+        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT, _PRIVATE_FILE))
 
     def release(self) -> None:
         """Let another process have the folder."""
@@ -85,7 +90,7 @@ class DataFolder:
         except OSError:
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
         finally:
@@ -144,3 +149,16 @@ class DataFolder:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -138,7 +138,11 @@ class ExecutionController:
             self._stop_timers(run)
         self._answers.tell_all(self.runs)
         self._ends.tell_all(self.runs)
-        await self._queue.close_cleanly()
+        try:
+            await self._queue.close_cleanly()
+        except DatabaseUnavailable as error:
+            # The next start then takes this end for a death, which costs it nothing but a count.
+            log.warning("The end could not be noted: %s", error)
 
     # -- starting
 

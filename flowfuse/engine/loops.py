@@ -18,7 +18,7 @@ from flowfuse.engine.plan import NodePlan, ScopePlan
 from flowfuse.errors import ExpressionFailed, LoopLimit, NodeFailed, NodeTimeout
 from flowfuse.expression import Heavy
 from flowfuse.model import RUNNING, NodeError, Value
-from flowfuse.node import Output, Params
+from flowfuse.node import Output, Params, pack
 
 if TYPE_CHECKING:
     from flowfuse.engine.walker import Walker
@@ -100,6 +100,8 @@ class Loops:
         """A loop node's turn: record it, and start its first rounds."""
         run = frame.run
         try:
+            # What goes out by `item` is a value like any other; in a replay it was seen before.
+            pack(params.initial if node.loop == "while" else params.items)  # type: ignore[attr-defined]
             loop = self.begin(frame, node, params, first_us)
         except NodeFailed as error:
             self._walker.fail(frame, node, error, 1)

@@ -99,10 +99,11 @@ class QueueManager:
         """Take the pending executions that are next by priority and age."""
 
         def claim(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
+            # The state is written out: a partial index serves only what is known without parameters.
             rows = connection.execute(
-                "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = ? "
+                "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = 0 "
                 "ORDER BY priority DESC, id LIMIT ?",
-                (State.pending, limit),
+                (limit,),
             ).fetchall()
             connection.executemany(
                 "UPDATE executions SET state = ?, epoch = ?, started = ? WHERE id = ? AND state = ?",

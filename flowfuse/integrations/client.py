@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -198,6 +199,9 @@ def _make_client(guard: AddressGuard, trusted: bool) -> Any:
     import httpcore
     import httpx
 
+    # They log addresses and headers, which is where credentials are.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     loop = asyncio.get_running_loop()
     # The backend that httpcore itself takes for asyncio; ours only chooses the address.
     inner = httpcore.AnyIOBackend()

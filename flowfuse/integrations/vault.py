@@ -13,7 +13,7 @@ import msgspec
 
 from flowfuse.clock import Clock
 from flowfuse.data.database import Database
-from flowfuse.errors import Conflict, NodeFailed, NotFound, RequestInvalid
+from flowfuse.errors import Conflict, NodeFailed, NotFound, RequestInvalid, VaultLocked
 from flowfuse.integrations.client import OpenCredential
 from flowfuse.model import Credential, Value
 from flowfuse.seal import Sealer
@@ -47,6 +47,18 @@ class CredentialVault:
     async def any_sealed(self) -> bool:
         """Whether there are credentials, which only their own key can open."""
         return await self._database.row("SELECT 1 FROM credentials LIMIT 1") is not None
+
+    async def check_key(self) -> None:
+        """Refuse a key that is not the one that sealed what is kept. Raises VaultLocked."""
+        assert self._sealer is not None
+        row = await self._database.row(
+            "SELECT key_id FROM credentials WHERE key_id <> ? LIMIT 1", (self._sealer.key_id,)
+        )
+        if row is not None:
+            raise VaultLocked(
+                reason=f"The stored credentials were sealed with the key {row['key_id']}, and the key at "
+                f"hand is {self._sealer.key_id}. Start with the master key that belongs to this data folder."
+            )
 
     async def list(self, workspace: str) -> list[Credential]:
         """All credentials, without their secrets."""

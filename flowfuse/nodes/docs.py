@@ -31,7 +31,7 @@ def page() -> str:
     lines = [
         "# Node types",
         "",
-        "Every field takes expressions (`{{ … }}`, see [expressions](expressions.md)) unless it says *plain*.",
+        "Every field takes expressions (`{{ … }}`, see [expressions](expressions.md)) unless it is *plain*.",
         "A field that is *lazy* is worked out by the node itself, as often as it needs it.",
     ]
     for family, sentence in FAMILIES.items():

@@ -21,6 +21,7 @@ from flowfuse.pages.guards import signed_in, workspace_of
 
 MAX_BEHIND = 1000
 """A reader that is further behind is cut off; it comes back and resumes by number."""
+TOO_SLOW = 1013
 
 
 @websocket("/live", guards=[signed_in])
@@ -32,18 +33,20 @@ async def live(
 ) -> None:
     """`?execution=ID&after=SEQ`: every numbered event after SEQ once and in order, then as they happen."""
     execution = socket.query_params.get("execution", "")
-    raw, after = id_bytes(execution), socket.query_params.get("after", "0")
+    raw, after = id_bytes(execution), _number(socket.query_params.get("after", "0"))
     await socket.accept()
-    if raw is None or not after.isdigit():
+    if raw is None or after is None:
         await socket.close(code=4400, reason="execution and after are needed")
         return
     queue: asyncio.Queue[Any] = asyncio.Queue(MAX_BEHIND)
     stop = bus.watch(raw, lambda event: _offer(queue, event))
     reader = asyncio.create_task(_until_gone(socket, queue))
     try:
-        await _follow(socket, history, states, execution, int(after), queue)
+        await _follow(socket, history, states, execution, after, queue)
+        if not reader.done():
+            await socket.close(code=TOO_SLOW, reason="too far behind; come back and go on by number")
     except FlowFuseError as error:
-        await socket.close(code=4404, reason=error.message[:100])
+        await socket.close(code=4404, reason=error.code)
     except WebSocketDisconnect:
         return
     finally:
@@ -84,7 +87,11 @@ async def _follow(
                 last = event.seq
 
 
-def _offer(queue: asyncio.Queue[Any], event: ExecutionAdvanced | NodeStarted) -> None:
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+def _offer(queue: asyncio.Queue[Any], event: ExecutionAdvanced | NodeStarted | None) -> None:
     try:
         queue.put_nowait(event)
     except asyncio.QueueFull:
@@ -94,12 +101,10 @@ def _offer(queue: asyncio.Queue[Any], event: ExecutionAdvanced | NodeStarted) ->
 
 
 async def _until_gone(socket: WebSocket[Any, Any, Any], queue: asyncio.Queue[Any]) -> None:
-    """Notice that the reader has left."""
-    try:
-        while True:
-            await socket.receive_data(mode="text")
-    except WebSocketDisconnect:
-        _offer(queue, None)  # type: ignore[arg-type]
+    """Notice that the reader has left. What it says is of no account."""
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+    _offer(queue, None)
 
 
 async def _send(socket: WebSocket[Any, Any, Any], event: Event) -> None:

@@ -251,6 +251,7 @@ class Reference:
                 port, output = _first_port(node), value
             elif self._is_loop(node.id):
                 port, output = self._loop(scope, node, value)
+                check_json(output)
             else:
                 here = Here(self, scope, node.id, value)
                 port, output = _TYPES[node.type](self, here, node, fired)
@@ -309,6 +310,7 @@ class Reference:
         items = self.evaluate(here, node.config["items"])
         if not isinstance(items, list):
             raise ExpressionFailed(reason="items")
+        check_json(items)
         size = node.config.get("batch_size", 1)
         batches = items if size == 1 else [items[i : i + size] for i in range(0, len(items), size)]
         results, errors, faults = [], [], []
@@ -335,6 +337,7 @@ class Reference:
 
     def _while(self, here: Here, node: Node) -> Value:
         state = self.evaluate(here, node.config.get("initial"))
+        check_json(state)
         number = 0
         while True:
             ask = Scope([], here.scope, "", state, number)
@@ -381,14 +384,14 @@ class LoopFailed(NodeFailed):
         self.possible = possible
 
 
-def check_json(value: Value) -> None:
+def check_json(value: Value, attempt: int = 1) -> None:
     """Refuse what is not a JSON value."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise NodeFailed(custom="output_invalid")
+        raise NodeFailed(custom="output_invalid", attempt=attempt)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise NodeFailed(custom="output_invalid")
+        raise NodeFailed(custom="output_invalid", attempt=attempt)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        check_json(inner)
+        check_json(inner, attempt)
 
 
 def _first_port(node: Node) -> str:
@@ -488,6 +491,7 @@ def _effect(run: Reference, here: Here, node: Node, fired: Any) -> tuple[str, Va
             if failure != "remote" or attempt == attempts:
                 raise NodeFailed(custom=_CODES[failure], attempt=attempt)
         else:
+            check_json(params.get("value"), attempt)
             return "main", params.get("value")
     raise AssertionError("an effect ends by its last attempt")
 

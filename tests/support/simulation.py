@@ -53,6 +53,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, begin: float = 0.0) -> None:
         super().__init__()
         self._virtual = begin
+        self.dead = False
         self._selector = self
         self._clock_resolution = 1e-7
         self.set_exception_handler(self._broke)
@@ -77,8 +78,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _broke(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self.faults.append(context.get("exception") or AssertionError(context["message"]))
 
+    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+        if self.dead:
+            return asyncio.Handle(callback, args, self, context)
+        return super().call_soon(callback, *args, context=context)
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> asyncio.TimerHandle:
+        if self.dead:
+            return asyncio.TimerHandle(when, callback, args, self, context)
+        return super().call_at(when, callback, *args, context=context)
+
+    def _check_closed(self) -> None:
+        """What is left of a dead process may still ask, while its memory is taken back."""
+
     def throw_away(self) -> None:
-        """Forget every task where it stands; none of them may run another line."""
+        """Forget every task where it stands; what they do while they are taken back reaches nobody."""
+        self.dead = True
         for task in asyncio.all_tasks(self):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
         self._ready.clear()  # type: ignore[attr-defined]
@@ -108,8 +123,8 @@ class SimulatedClock(Clock):
 class SimulatedCarrier:
     """The writer on the loop: batches form while a commit is under way, as with the real thread."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, loop: VirtualLoop) -> None:
+        self._world, self._loop = world, loop
         self._waiting: list[Write] = []
         self._busy = False
         self._commit: Callable[[list[Write]], Settled] | None = None
@@ -122,18 +137,18 @@ class SimulatedCarrier:
         if not self._busy:
             self._busy = True
             # The thread takes what is there when it wakes up, a moment later.
-            self._world.loop.call_later(self._world.latency(0.0001), self._take)
+            self._loop.call_later(self._world.latency(0.0001), self._take)
 
     def _take(self) -> None:
         batch, self._waiting = self._waiting, []
-        self._world.loop.call_later(self._world.latency(0.002), self._run, batch)
+        self._loop.call_later(self._world.latency(0.002), self._run, batch)
 
     def _run(self, batch: list[Write]) -> None:
         assert self._commit is not None
         self._world.before_commit()
         settled = self._commit(batch)
         self._world.after_commit()
-        self._world.loop.call_later(self._world.latency(0.0001), self._deliver, settled)
+        self._loop.call_later(self._world.latency(0.0001), self._deliver, settled)
         if self._waiting:
             self._take()
         else:
@@ -142,7 +157,7 @@ class SimulatedCarrier:
     def _deliver(self, settled: Settled) -> None:
         deliver(settled)
         if self._world.watch is not None and self._world.watch():
-            self._world.loop.stop()
+            self._loop.stop()
 
     async def stop(self) -> None:
         while self._busy:
@@ -281,7 +296,7 @@ class Engine:
         self.database = Database(
             Path(world._uri),
             MIGRATIONS,
-            SimulatedCarrier(world),
+            SimulatedCarrier(world, loop),
             connect=world.connect,
             readers=lambda path: SimulatedReaders(world, path),
         )

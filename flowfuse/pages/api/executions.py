@@ -9,6 +9,7 @@ from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from flowfuse.clock import id_bytes
 from flowfuse.data.executions import PAGE, ExecutionRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.history import History
@@ -45,6 +46,16 @@ def state_from(request: Asked) -> State | None:
     return State[name]
 
 
+def _cursor_from(request: Asked) -> str | None:
+    """The place where the last page ended. Raises RequestInvalid."""
+    cursor = request.query_params.get("cursor")
+    if not cursor:
+        return None
+    if id_bytes(cursor) is None:
+        raise RequestInvalid(field="cursor", reason=f"“{cursor[:40]}” is none that a page gave")
+    return cursor
+
+
 @get(BASE, guards=[signed_in])
 async def list_executions(
     request: Asked, executions: NamedDependency[ExecutionRepository]
@@ -55,7 +66,7 @@ async def list_executions(
         workspace_of(request),
         workflow=request.query_params.get("workflow") or None,
         state=state_from(request),
-        before=request.query_params.get("cursor") or None,
+        before=_cursor_from(request),
         limit=limit,
     )
     return json_answer({"items": items, "cursor": items[-1].id if len(items) == limit else None})
