@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from flowfuse import __version__
-from flowfuse.errors import FlowFuseError, Invalid, NotFound, Unavailable, WorkflowInvalid
+from flowfuse.config import wants_defects
+from flowfuse.errors import FlowFuseError, Invalid, NotFound, WorkflowInvalid
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("Start the server: pages, API, webhooks.", "flowfuse serve --port 8420"),
@@ -26,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "link": ("Print a one-time sign-in link for the running server.", "flowfuse link"),
     "migrate": ("Bring the database to this version.", "flowfuse migrate --data ~/flowfuse"),
 }
+_ASKED_WRONGLY = ("migration_failed", "conflict", "stale_version", "denied", "vault_locked", "sign_in_needed")
 _MODULES = {
     "list": "reading",
     "executions": "reading",
@@ -55,18 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Invalid, NotFound) as error:
         _complain(error.message)
         return 2
-    except Unavailable as error:
-        _complain(error.message)
-        return 1
     except FlowFuseError as error:
         _complain(error.message)
-        return 2 if error.code in ("migration_failed", "conflict", "stale_version", "denied") else 1
+        return 2 if error.code in _ASKED_WRONGLY else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader of our output (head, less) has left; there is nobody to tell.
         sys.stderr.close()
         return 0
+    except Exception as error:
+        _complain(f"{error or type(error).__name__} (a defect; FLOWFUSE_LOG_LEVEL=debug shows where)")
+        if wants_defects():
+            traceback.print_exc()
+        return 1
 
 
 def _parser(name: str | None) -> argparse.ArgumentParser:
@@ -94,7 +99,7 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
 
 
 def _complain(text: str) -> None:
-    print(f"flowfuse: {text}", file=sys.stderr)
+    print(f"flowfuse: {' '.join(text.split())}", file=sys.stderr)
 
 
 if __name__ == "__main__":

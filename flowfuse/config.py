@@ -62,6 +62,11 @@ def wants_colour() -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def wants_defects() -> bool:
+    """Whether whoever calls wants to see where a defect of ours is."""
+    return os.environ.get("FLOWFUSE_LOG_LEVEL", "").lower() == "debug"
+
+
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
     """The process's settings. Raises ConfigInvalid, which names the source and the field."""
     environment = os.environ if environment is None else environment
@@ -105,6 +110,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         field: environment[name] for name, field in _NAMES.items() if environment.get(name)
     }
+    if "log_level" in found:
+        found["log_level"] = found["log_level"].lower()
     if (
         environment.get("DISPLAY")
         or environment.get("WAYLAND_DISPLAY")

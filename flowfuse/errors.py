@@ -5,7 +5,7 @@ FlowFuseError
                      TooLarge  ConditionMissing  MethodNotTaken
   NotFound  Denied  SignInNeeded
   Conflict           StaleVersion  Duplicate  IllegalTransition
-  Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable
+  Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
     OutputInvalid    NodeStopped  Interrupted
@@ -39,6 +39,8 @@ SENTENCES: dict[str, str] = {
     "vault_locked": "{reason}",
     "draining": "The server is shutting down.",
     "database_unavailable": "The database cannot be written: {reason}",
+    "server_lost": "The server at {address} does not answer: {reason}",
+    "refused": "{reason}",
     "expression_failed": "{reason}",
     "loop_limit": "The loop did not end within {limit} rounds.",
     "remote_error": "{method} {host} answered {status}{detail}",
@@ -207,6 +209,18 @@ class DatabaseUnavailable(Unavailable):
     """A commit failed (disk full, I/O error, lock held too long); nothing of it was kept."""
 
     code = "database_unavailable"
+
+
+class ServerLost(Unavailable):
+    """The server that holds the data folder does not answer."""
+
+    code = "server_lost"
+
+
+class Refused(Unavailable):
+    """The server that holds the data folder cannot do it now, and says why."""
+
+    code = "refused"
 
 
 class NodeFailed(FlowFuseError):

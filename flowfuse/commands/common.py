@@ -14,7 +14,7 @@ import msgspec
 
 from flowfuse.config import Config, load, wants_colour
 from flowfuse.data.folder import DataFolder, Running
-from flowfuse.errors import ConfigInvalid, DatabaseUnavailable, Denied, WorkflowInvalid
+from flowfuse.errors import ConfigInvalid, Denied, Refused, ServerLost, WorkflowInvalid
 from flowfuse.model import Problem
 
 CALL_SECONDS = 3700
@@ -63,22 +63,21 @@ def call_server(
         connection.request(method, path, content, headers)
         response = connection.getresponse()
         raw = response.read()
-    except OSError as error:
-        raise DatabaseUnavailable(
-            reason=f"the server at {running.address} does not answer: {error}"
-        ) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise ServerLost(address=running.address, reason=str(error) or type(error).__name__) from None
     finally:
         connection.close()
     answer = json.loads(raw) if raw else None
     if response.status >= 400:
-        _raise(answer or {})
+        _raise(response.status, answer or {})
     return answer
 
 
-def _raise(answer: dict[str, Any]) -> None:
+def _raise(status: int, answer: dict[str, Any]) -> None:
     if answer.get("problems"):
         raise WorkflowInvalid(msgspec.convert(answer["problems"], list[Problem]))
-    raise Denied(reason=answer.get("detail", "the server refused it"))
+    reason = answer.get("detail", "the server refused it")
+    raise Refused(reason=reason) if status >= 500 else Denied(reason=reason)
 
 
 def read_file(name: str) -> bytes:
@@ -108,7 +107,7 @@ def read_input(text: str | None) -> Any:
     )
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigInvalid(field="--input", reason=f"this is not JSON: {error}") from None
 
 

@@ -48,24 +48,14 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def _problems(file: str) -> list[Problem]:
+    from flowfuse.engine.drafts import all_problems
     from flowfuse.engine.validation import ValidationEngine
 
     try:
-        return ValidationEngine(_catalogue()).check(document.read(read_file(file), yaml=is_yaml(file)))
+        raw = document.parse(read_file(file), yaml=is_yaml(file))
     except WorkflowInvalid as error:
-        return [*error.problems, *_deeper_problems(file)]
-
-
-def _deeper_problems(file: str) -> list[Problem]:
-    """What else is wrong with a document that has not the shape: its parts that have it are checked."""
-    from flowfuse.engine.validation import ValidationEngine
-
-    try:
-        raw = document.parse(read_file(file), yaml=is_yaml(file)) if file != "-" else None
-    except WorkflowInvalid:
-        return []
-    rest = document.usable_part(raw)
-    return [] if rest is None else ValidationEngine(_catalogue()).check(rest)
+        return error.problems
+    return all_problems(raw, ValidationEngine(_catalogue()))
 
 
 def _catalogue() -> Any:
@@ -182,14 +172,16 @@ def add_export(parser: argparse.ArgumentParser) -> None:
 def export(options: argparse.Namespace) -> int:
     """Drafts in a form that is made for git: stable order, no times, no secrets."""
     config = config_of(options)
-    for name, workflow in asyncio.run(_drafts(config, DataFolder(config.data), options.workflows)):
+    drafts = asyncio.run(_drafts(config, DataFolder(config.data), options.workflows))
+    for name, workflow in drafts:
         text = (
             document.to_yaml(workflow)
             if options.format == "yaml"
             else document.to_json(workflow, indent=2).decode() + "\n"
         )
         if options.output is None:
-            print(text, end="")
+            # Several documents in one stream need YAML's mark between them.
+            print("---\n" * (options.format == "yaml" and len(drafts) > 1) + text, end="")
             continue
         _write(Path(options.output), f"{name}.{options.format}", text)
     return 0

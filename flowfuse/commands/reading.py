@@ -11,9 +11,15 @@ from typing import Any
 
 from flowfuse.commands.common import add_data, add_json, config_of, print_json, state_text, table
 from flowfuse.config import Config
+from flowfuse.data.database import migration_files
 from flowfuse.data.folder import DataFolder
-from flowfuse.errors import ConfigInvalid
+from flowfuse.errors import ConfigInvalid, MigrationFailed
 from flowfuse.model import WORKSPACE, State
+from flowfuse.resources import asset_root
+
+
+MOST = 1_000_000
+"""As many runs are listed at most."""
 
 
 @asynccontextmanager
@@ -27,6 +33,7 @@ async def opened(config: Config, folder: DataFolder, *, read_only: bool = False)
         engine = Engine(config, folder)
         engine.database.open_read_only()
         try:
+            await _check_schema(engine)
             yield engine
         finally:
             await engine.database.close()
@@ -40,6 +47,26 @@ async def opened(config: Config, folder: DataFolder, *, read_only: bool = False)
     finally:
         await engine.database.close()
         folder.release()
+
+
+async def _check_schema(engine: Any) -> None:
+    """Refuse a file that this version cannot read as it is. Raises ConfigInvalid, MigrationFailed."""
+    newest = len(migration_files(asset_root("migrations")))
+    try:
+        row = await engine.database.row("PRAGMA user_version")
+    except Exception as error:
+        raise ConfigInvalid(
+            field="--data", reason=f"{engine.database.path} cannot be read: {error}"
+        ) from None
+    if row[0] > newest:
+        raise MigrationFailed(
+            reason=f"The database is at schema {row[0]}, this version knows {newest}. "
+            "Use the newer FlowFuse that wrote it."
+        )
+    if row[0] < newest:
+        raise MigrationFailed(
+            reason=f"The database is at schema {row[0]}, this version needs {newest}. `flowfuse migrate` brings it there."
+        )
 
 
 def add_list(parser: argparse.ArgumentParser) -> None:
@@ -82,8 +109,8 @@ def add_executions(parser: argparse.ArgumentParser) -> None:
 def list_executions(options: argparse.Namespace) -> int:
     """The runs, newest first."""
     config = config_of(options)
-    if options.limit < 1:
-        raise ConfigInvalid(field="--limit", reason=f"{options.limit} is not a number from 1")
+    if not 1 <= options.limit <= MOST:
+        raise ConfigInvalid(field="--limit", reason=f"{options.limit} is not a number from 1 to {MOST}")
 
     async def read() -> Any:
         async with opened(config, DataFolder(config.data), read_only=True) as engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,13 @@ from flowfuse.commands.common import (
     state_text,
 )
 from flowfuse.config import Config
-from flowfuse.data.folder import DataFolder
+from flowfuse.data.folder import DataFolder, Running
 from flowfuse.errors import WorkflowInvalid
-from flowfuse.model import WORKSPACE, Workflow
+from flowfuse.model import TERMINAL, WORKSPACE, Workflow
 
 FOREVER = 100 * 366 * 86400.0
+ENDS = {state.name for state in TERMINAL}
+ASK_EVERY = 1.0
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -79,15 +82,30 @@ def _outcome(options: argparse.Namespace, workflow: Workflow, value: Any) -> dic
             "document": msgspec.json.decode(document.to_json(workflow)),
             "input": value,
             "trigger": options.trigger,
+            "mode": "test" if options.test else "manual",
         }
-        answer: dict[str, Any] = call_server(folder, running, "POST", "/api/v1/run", body)
-        return answer
+        return _to_its_end(folder, running, call_server(folder, running, "POST", "/api/v1/run", body))
     folder.make()
     folder.hold()
     try:
         return asyncio.run(_run_here(config, folder, workflow, value, options.trigger, mode))
     finally:
         folder.release()
+
+
+def _to_its_end(folder: DataFolder, running: Running, outcome: dict[str, Any]) -> dict[str, Any]:
+    """The outcome of a run that the server waited for; one that takes longer is asked for until it ends."""
+    while outcome["state"] not in ENDS:
+        time.sleep(ASK_EVERY)
+        found = call_server(folder, running, "GET", f"/api/v1/executions/{outcome['id']}")
+        execution = found["execution"]
+        outcome = {
+            **outcome,
+            "state": execution["state"],
+            "result": found["result"],
+            "error": execution["error"],
+        }
+    return outcome
 
 
 async def _run_here(

@@ -54,7 +54,9 @@ class Sender:
 
 def check(server: Server, witness: Witness, accepted: dict[str, str]) -> None:
     """Everything that was promised, by the witness's marks and the runs' own records."""
-    states = {e["id"]: e["state"] for e in server.wait_until_idle(180)}
+    runs = server.wait_until_idle(180)
+    assert not [e for e in runs if e["error"]], [e for e in runs if e["error"]][:3]
+    states = {e["id"]: e["state"] for e in runs}
     marks: dict[str, Counter[str]] = defaultdict(Counter)
     keys: dict[tuple[str, str], set[str]] = defaultdict(set)
     for mark in list(witness.marks):

@@ -7,6 +7,7 @@ order is in the database and survives a crash, and no effect whose end was commi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -115,8 +116,8 @@ class Orders(RuleBasedStateMachine):
     )
     def order(self, kind: str, pick: int, wait: bool) -> None:
         raw = sorted(self.runs)[pick % len(self.runs)]
-        call = getattr(self.engine.controller, kind)(WORKSPACE, id_text(raw))
-        self._give(raw, kind, call, wait)
+        order = getattr(self.engine.controller, kind)
+        self._give(raw, kind, lambda: order(WORKSPACE, id_text(raw)), wait)
 
     @precondition(lambda self: self.runs)
     @rule(
@@ -127,8 +128,10 @@ class Orders(RuleBasedStateMachine):
     )
     def answer(self, answer: str, node: str, pick: int, wait: bool) -> None:
         raw = sorted(self.runs)[pick % len(self.runs)]
-        call = self.engine.controller.answer(WORKSPACE, id_text(raw), node, "", answer, "said")
-        self._give(raw, "answer", call, wait)
+        controller = self.engine.controller
+        self._give(
+            raw, "answer", lambda: controller.answer(WORKSPACE, id_text(raw), node, "", answer, "said"), wait
+        )
 
     @rule(seconds=st.sampled_from([0.0001, 0.001, 0.003, 0.01, 0.5, 1.0, 4.0, 30.0]))
     def time_passes(self, seconds: float) -> None:
@@ -163,10 +166,10 @@ class Orders(RuleBasedStateMachine):
         if hasattr(self, "world") and self.engine is not None:
             assert not self.engine.loop.faults
 
-    def _give(self, raw: bytes, kind: str, call: Any, wait: bool) -> None:
+    def _give(self, raw: bytes, kind: str, call: Callable[[], Any], wait: bool) -> None:
         async def give() -> None:
             try:
-                await call
+                await call()
             except FlowFuseError:
                 return
             if kind == "cancel":

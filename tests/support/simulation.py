@@ -8,6 +8,7 @@ callbacks, as a power cut would. The same seed gives the same run, so a failing 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine
@@ -96,6 +97,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.dead = True
         for task in asyncio.all_tasks(self):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+            coroutine: Any = task.get_coro()
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
         self.close()
