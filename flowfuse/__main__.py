@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
-        _complain(f"{error or type(error).__name__} (a defect; FLOWFUSE_LOG_LEVEL=debug shows where)")
+        _complain(f"{str(error) or type(error).__name__} (a defect; FLOWFUSE_LOG_LEVEL=debug shows where)")
         if wants_defects():
             traceback.print_exc()
         return 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 from flowfuse.commands.common import add_data, add_json, config_of, print_json
 from flowfuse.data.database import connect, migrate, migration_files
 from flowfuse.data.folder import DataFolder
+from flowfuse.errors import ConfigInvalid, FlowFuseError
 from flowfuse.resources import asset_root
 
 
@@ -17,17 +19,24 @@ def add_migrate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(handler=migrate_folder)
 
 
+def _migrated(folder: DataFolder) -> list[str]:
+    """The names of what was applied. Raises MigrationFailed, ConfigInvalid."""
+    try:
+        with contextlib.closing(connect(folder.database)) as connection:
+            return migrate(connection, asset_root("migrations"))
+    except FlowFuseError:
+        raise
+    except Exception as error:
+        raise ConfigInvalid(field="--data", reason=f"{folder.database} cannot be opened: {error}") from None
+
+
 def migrate_folder(options: argparse.Namespace) -> int:
     """Apply what is missing, one file a transaction."""
     folder = DataFolder(config_of(options).data)
     folder.make()
     folder.hold()
     try:
-        connection = connect(folder.database)
-        try:
-            applied = migrate(connection, asset_root("migrations"))
-        finally:
-            connection.close()
+        applied = _migrated(folder)
     finally:
         folder.release()
     newest = migration_files(asset_root("migrations"))[-1][0]

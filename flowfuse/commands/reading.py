@@ -17,7 +17,6 @@ from flowfuse.errors import ConfigInvalid, MigrationFailed
 from flowfuse.model import WORKSPACE, State
 from flowfuse.resources import asset_root
 
-
 MOST = 1_000_000
 """As many runs are listed at most."""
 

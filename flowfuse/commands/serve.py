@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -17,9 +18,8 @@ import msgspec
 from flowfuse.commands.common import add_data, config_of
 from flowfuse.config import LOOPBACK, Config
 from flowfuse.data.folder import DataFolder, Running
-from flowfuse.errors import ConfigInvalid, FlowFuseError
+from flowfuse.errors import ConfigInvalid
 from flowfuse.model import WORKSPACE
-
 
 LAST_ANSWERS_SECONDS = 2
 """How long answers may take to leave once everything is drained."""
@@ -55,10 +55,10 @@ def serve_config(config: Config, *extra: Any, browser: bool = False) -> int:
     folder.make()
     folder.hold()
     try:
-        listener = _listen(config)
-        # With port 0 the system chooses one.
-        config = msgspec.structs.replace(config, port=listener.getsockname()[1])
-        _run(config, folder, listener, extra, browser)
+        with _listen(config) as listener:
+            # With port 0 the system chooses one.
+            config = msgspec.structs.replace(config, port=listener.getsockname()[1])
+            _run(config, folder, listener, extra, browser)
     finally:
         folder.release()
     return 0
@@ -113,10 +113,13 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
         asyncio.run(_open_and_serve(app, server, listener))
     except BaseExceptionGroup as group:
         # The framework opens an application in a task group; what kept it from opening is inside.
-        reason = group.subgroup(FlowFuseError)
-        while isinstance(reason, BaseExceptionGroup):
-            reason = reason.exceptions[0]
-        raise (reason or group) from None
+        raise _cause(group) from None
+
+
+def _cause(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 async def _open_and_serve(app: Any, server: Any, listener: socket.socket) -> None:
@@ -154,8 +157,9 @@ def _server_class() -> Any:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop)
 
-        def capture_signals(self) -> contextlib.AbstractContextManager[None]:
-            return contextlib.nullcontext()
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)

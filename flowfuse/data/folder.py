@@ -63,7 +63,7 @@ class DataFolder:
         """Lock the folder until the process ends. Raises ConfigInvalid where another process has it."""
         handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, _PRIVATE_FILE)
         # Whoever only looks whether the folder is held has the lock for a moment, too.
-        if not any(_locked(handle) or time.sleep(_MOMENT) for _ in range(_MOMENTS)):
+        if not _lock(handle):
             os.close(handle)
             running = self.running()
             where = f", at {running.address}" if running is not None else ""
@@ -156,9 +156,12 @@ class DataFolder:
             os.close(folder)
 
 
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+def _lock(handle: int) -> bool:
+    for _ in range(_MOMENTS):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(_MOMENT)
+        else:
+            return True
+    return False

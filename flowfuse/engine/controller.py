@@ -11,6 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.data.executions import ExecutionRepository, ExecutionWrite
@@ -460,9 +461,10 @@ class ExecutionController:
             if self._recovered.suspects:
                 if self.runs:
                     return
-                place = self._recovered.suspects.popleft()
-                self._alone = place[1]
+                place = self._recovered.suspects[0]
                 await self._queue.claim([place])
+                self._recovered.suspects.popleft()
+                self._alone = place[1]
                 await self.continue_stored(*place)
                 return
             room = min(CLAIM_BATCH, self._max_running - len(self.runs))
@@ -470,8 +472,10 @@ class ExecutionController:
                 return
             resume = self._recovered.resume
             if resume:
-                places = [resume.popleft() for _ in range(min(room, len(resume)))]
+                places = list(islice(resume, room))
                 await self._queue.claim(places)
+                for _ in places:
+                    resume.popleft()
             else:
                 places = (
                     await self._queue.claim_pending(room, self.clock.now_us()) if self._queue.pending else []
@@ -598,10 +602,13 @@ class ExecutionController:
                 return run
 
     def let_go(self, run: Run) -> None:
-        """An order is done with the run: it may leave the memory again."""
+        """An order is done with the run: it goes on, or may leave the memory again."""
         run.held -= 1
-        here = self.runs.get(run.id) is run
-        if here and run.state not in TERMINAL and run.committing == 0 and self._released(run):
+        if self.runs.get(run.id) is not run or run.broken or run.state in TERMINAL:
+            return
+        if run.state is State.running and not self.draining:
+            self.walker.advance(run)
+        elif run.committing == 0 and self._released(run):
             self._leave(run)
 
     async def committed(self, run: Run) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,7 @@ class Witness:
         """Set the first when a call is here; answer it when the second is set."""
         self.status: dict[str, list[int]] = defaultdict(list)
         self._lock = threading.Lock()
+        self._arrived = threading.Condition()
         witness = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -213,6 +215,8 @@ class Witness:
             )  # fmt: skip
             scripted = self.status[parts.path]
             status = scripted.pop(0) if scripted else 200
+        with self._arrived:
+            self._arrived.notify_all()
         if self.delay:
             time.sleep(self.delay)
         if self.hold is not None:
@@ -228,6 +232,11 @@ class Witness:
         except OSError:
             # The caller was killed meanwhile; what it did is written down.
             return
+
+    def wait_for(self, seen: Callable[[], bool], patience: float = 20.0) -> None:
+        """Until something was written down, or nothing more comes."""
+        with self._arrived:
+            self._arrived.wait_for(seen, patience)
 
     def close(self) -> None:
         self._server.shutdown()

@@ -252,7 +252,9 @@ class World:
             raise Crash
         if self.commits in self.fail_commits:
             assert self.engine is not None
-            self.engine.database._connection = _Failing(self.engine.database._connection)  # type: ignore[assignment]
+            database = self.engine.database
+            good = database._connection or self.connect(database.path)
+            database._connection = _Failing(good)  # type: ignore[assignment]
 
     def after_commit(self) -> None:
         if self.crash_at == (self.commits, "after"):

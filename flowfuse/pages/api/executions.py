@@ -48,7 +48,7 @@ def state_from(request: Asked) -> State | None:
 
 def _cursor_from(request: Asked) -> str | None:
     """The place where the last page ended. Raises RequestInvalid."""
-    cursor = request.query_params.get("cursor")
+    cursor: str | None = request.query_params.get("cursor")
     if not cursor:
         return None
     if id_bytes(cursor) is None:

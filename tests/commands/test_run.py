@@ -1,0 +1,148 @@
+"""`flowfuse run`: in this process, or on the server that holds the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.commands.conftest import Command
+from tests.support.local import LocalServer
+from tests.support.server import Witness
+
+Write = Callable[[str, Any], str]
+
+DOUBLE: dict[str, Any] = {
+    "nodes": [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "out", "type": "transform.set", "config": {"fields": {"n": "{{ trigger.n * 2 }}"}}},
+    ],
+    "edges": [{"from": "go", "to": "out"}],
+}
+YAML = """
+nodes:
+  - {id: go, type: trigger.manual}
+  - {id: out, type: transform.set, config: {fields: {n: "{{ trigger.n * 2 }}"}}}
+edges: [{from: go, to: out}]
+"""
+
+
+def test_json_prints_the_four_keys_alone(flowfuse: Command, write: Write) -> None:
+    ended = flowfuse("run", write("double.json", DOUBLE), "--input", '{"n": 4}', "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.json == {"id": ended.json["id"], "state": "completed", "result": {"n": 8}, "error": None}
+    assert list(ended.json) == ["id", "state", "result", "error"]
+
+
+def test_a_failed_run_is_1(flowfuse: Command, write: Write) -> None:
+    ended = flowfuse("run", write("double.json", DOUBLE), "--input", "{}", "--json")
+    assert ended.code == 1
+    assert (ended.json["state"], ended.json["result"], ended.json["error"]["node"]) == ("failed", None, "out")
+    shown = flowfuse("run", "double.json", "--input", "{}")
+    assert shown.code == 1
+    assert "failed" in shown.out
+    assert "out: " in shown.out
+
+
+def test_an_invalid_document_is_2_with_its_problems(flowfuse: Command, write: Write) -> None:
+    broken = {**DOUBLE, "edges": [{"from": "go", "to": "nowhere"}], "colour": 1}
+    ended = flowfuse("run", write("broken.json", broken), "--json")
+    assert (ended.code, ended.err, list(ended.json)) == (2, "", ["problems"])
+    assert ended.json["problems"][0]["path"] == "colour"
+    unsound = {**DOUBLE, "edges": [{"from": "go", "to": "nowhere"}]}
+    ended = flowfuse("run", write("unsound.json", unsound), "--json")
+    assert (ended.code, [p["path"] for p in ended.json["problems"]]) == (2, ["edges[0].to"])
+    shown = flowfuse("run", "unsound.json")
+    assert (shown.code, shown.out) == (2, "")
+    assert "edges[0].to" in shown.err
+
+
+@pytest.mark.parametrize("name", ["-", "flow.yaml", "flow.yml", "flow.txt"])
+def test_yaml_and_standard_input(flowfuse: Command, write: Write, name: str) -> None:
+    file = name if name == "-" else write(name, YAML)
+    assert flowfuse("run", file, "--input", '{"n": 1}', "--json", stdin=YAML).json["result"] == {"n": 2}
+
+
+def test_the_input_comes_from_a_file_or_standard_input(flowfuse: Command, write: Write) -> None:
+    write("flow.yaml", YAML)
+    write("input.json", {"n": 21})
+    assert flowfuse("run", "flow.yaml", "--input", "@input.json", "--json").json["result"] == {"n": 42}
+    assert flowfuse("run", "flow.yaml", "--input", "-", "--json", stdin='{"n": 3}').json["result"] == {"n": 6}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--input", "{bad"], "--input"),
+        (["--input", "9223372036854775808"], "input"),
+        (["--input", "[" * 5000], "--input"),
+        (["--input", "[" * 800 + "]" * 800], "input"),
+        (["--input", "@gone.json"], "gone.json"),
+        (["--input", "-"], "--input"),
+        (["--trigger", "nope"], "trigger"),
+    ],
+)
+def test_what_cannot_be_given_is_2_in_one_line(
+    flowfuse: Command, write: Write, arguments: list[str], said: str
+) -> None:
+    ended = flowfuse("run", write("flow.yaml", YAML), *arguments, "--json", stdin=b"\xff")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.count("\n") == 1
+    assert said in ended.err
+
+
+def test_a_trigger_is_named_where_there_are_several(flowfuse: Command, write: Write) -> None:
+    nodes = [{"id": "a", "type": "trigger.manual"}, {"id": "b", "type": "trigger.manual"}]
+    write("two.json", {"nodes": nodes, "edges": []})
+    assert "a, b" in flowfuse("run", "two.json").err
+    assert flowfuse("run", "two.json", "--trigger", "b", "--input", "7", "--json").json["result"] == 7
+
+
+def test_the_caller_is_the_operator_and_may_call_private_hosts(
+    flowfuse: Command, write: Write, witness: Witness
+) -> None:
+    call = {"id": "ask", "type": "action.http_request", "config": {"url": "{{ trigger.url }}/asked"}}
+    write("call.json", {"nodes": [DOUBLE["nodes"][0], call], "edges": [{"from": "go", "to": "ask"}]})
+    ended = flowfuse("run", "call.json", "--input", f'{{"url": "{witness.base}"}}', "--json")
+    assert ended.json["result"]["status"] == 200
+
+
+def test_pinned_outputs_count_in_a_test(flowfuse: Command, write: Write) -> None:
+    pinned = {**DOUBLE, "nodes": [DOUBLE["nodes"][0], {**DOUBLE["nodes"][1], "pinned": "fixed"}]}
+    write("pinned.json", pinned)
+    assert flowfuse("run", "pinned.json", "--input", '{"n": 1}', "--json").json["result"] == {"n": 2}
+    assert flowfuse("run", "pinned.json", "--input", '{"n": 1}', "--json", "--test").json["result"] == "fixed"
+
+
+def test_with_data_the_run_is_kept_but_no_workflow(flowfuse: Command, write: Write) -> None:
+    write("flow.yaml", f"id: kept\n{YAML}")
+    ended = flowfuse("run", "flow.yaml", "--input", '{"n": 1}', "--json", "--data", "data")
+    shown = flowfuse("show", ended.json["id"], "--data", "data", "--json")
+    assert shown.json["execution"]["workflow"] == "kept"
+    assert flowfuse("list", "--data", "data", "--json").json == []
+    listed = flowfuse("executions", "--data", "data", "--json").json
+    assert [item["id"] for item in listed] == [ended.json["id"]]
+
+
+def test_beside_a_server_the_server_runs_it(
+    flowfuse: Command, write: Write, server: LocalServer, witness: Witness
+) -> None:
+    write("flow.yaml", YAML)
+    ended = flowfuse("run", "flow.yaml", "--input", '{"n": 5}', "--json", "--data", "data")
+    assert (ended.code, ended.json["result"]) == (0, {"n": 10})
+    assert server.api("GET", f"/executions/{ended.json['id']}").status == 200
+    assert flowfuse("run", "flow.yaml", "--input", "{}", "--json", "--data", "data").code == 1
+    refused = flowfuse("run", "flow.yaml", "--trigger", "nope", "--json", "--data", "data")
+    assert (refused.code, refused.out) == (2, "")
+    invalid = flowfuse(
+        "run", write("bad.json", {**DOUBLE, "edges": [{"from": "go", "to": "x"}]}), "--json", "--data", "data"
+    )
+    assert (invalid.code, invalid.json["problems"][0]["path"]) == (2, "edges[0].to")
+    # The server's network rules hold: an address from data must be public.
+    call = {"id": "ask", "type": "action.http_request", "config": {"url": "{{ trigger.url }}"}}
+    write("call.json", {"nodes": [DOUBLE["nodes"][0], call], "edges": [{"from": "go", "to": "ask"}]})
+    denied = flowfuse(
+        "run", "call.json", "--input", f'{{"url": "{witness.base}"}}', "--json", "--data", "data"
+    )
+    assert (denied.code, denied.json["error"]["code"]) == (1, "address_denied")
