@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, get_type_hints
 
 import msgspec
@@ -20,6 +21,8 @@ from flowfuse.node import check_incoming, check_shape
 MAX_BYTES = 5_000_000
 MAX_ALIASES = 100
 MAX_VALUES = 200_000
+MAX_DEPTH = 200
+"""Levels of a YAML text."""
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """From a format to the next one. Format 1 is the first, so there are none yet."""
@@ -204,8 +207,10 @@ def _parse_yaml(raw: bytes) -> Any:
         where = f" in line {mark.line + 1}" if mark is not None else ""
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise _refused("syntax", f"This is not YAML{where}: {reason}") from None
-    except (RecursionError, ValueError) as error:
-        raise _refused("syntax", f"This is not a YAML document: {str(error).splitlines()[0]}") from None
+    except (RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # What explicit tags say of a value, the library's constructors believe.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise _refused("syntax", f"This is not a YAML document: {reason}") from None
     _check_yaml(value)
     return value
 
@@ -213,19 +218,51 @@ def _parse_yaml(raw: bytes) -> Any:
 def _yaml_loader(text: str) -> Any:
     """Load with the core schema: no timestamps, no merge keys, no tags, few aliases."""
     from ruamel.yaml import YAML
-    from ruamel.yaml.events import AliasEvent
 
+    _check_events(YAML(typ="safe", pure=True).parse(text))
     yaml = YAML(typ="safe", pure=True)
+    yaml.Resolver = _core_schema()
     yaml.allow_duplicate_keys = False
-    aliases = sum(isinstance(event, AliasEvent) for event in yaml.parse(text))
-    if aliases > MAX_ALIASES:
-        raise ValueError(f"it has more than {MAX_ALIASES} aliases")
-    yaml = YAML(typ="safe", pure=True)
-    yaml.allow_duplicate_keys = False
-    for tag in ("timestamp", "binary", "omap", "pairs", "set"):
+    for tag in ("timestamp", "binary", "omap", "pairs", "set", "merge"):
         yaml.constructor.add_constructor(f"tag:yaml.org,2002:{tag}", _as_text)
-    yaml.constructor.add_constructor("tag:yaml.org,2002:merge", _as_text)
     return yaml.load(text)
+
+
+def _check_events(events: Iterable[Any]) -> None:
+    """Refuse, while it is read, what would take long: deep nesting (quadratic in its depth), many aliases."""
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+
+    depth = aliases = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        aliases += isinstance(event, AliasEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+        if aliases > MAX_ALIASES:
+            raise ValueError(f"it has more than {MAX_ALIASES} aliases")
+
+
+@cache
+def _core_schema() -> Any:
+    """YAML 1.2's core schema (§10.3.2), whatever version a document says it is of.
+
+    The library's own rules for 1.2 take `1_000` and `0b1` for numbers, and fail at `=`.
+    """
+    from ruamel.yaml.resolver import VersionedResolver
+
+    rules: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    for kind, first, pattern in _CORE_SCHEMA:
+        for character in first:
+            rules.setdefault(character, []).append(
+                (f"tag:yaml.org,2002:{kind}", re.compile(f"(?:{pattern})$"))
+            )
+    rules[""] = [("tag:yaml.org,2002:null", re.compile("$"))]
+
+    class CoreSchema(VersionedResolver):  # type: ignore[misc]
+        versioned_resolver = rules
+        processing_version = (1, 2)
+
+    return CoreSchema
 
 
 def _as_text(constructor: Any, node: Any) -> str:
@@ -268,6 +305,15 @@ def _yaml_ready(value: Any) -> Any:
     return value if _PLAIN.fullmatch(value) else DoubleQuotedScalarString(value)
 
 
+_SIGN_DIGITS = "-+0123456789"
+_CORE_SCHEMA = (
+    ("null", "~nN", "~|null|Null|NULL"),
+    ("bool", "tTfF", "true|True|TRUE|false|False|FALSE"),
+    ("int", _SIGN_DIGITS, "[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    ("float", f"{_SIGN_DIGITS}.", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"),
+    ("float", "-+.", r"[-+]?\.(?:inf|Inf|INF)|\.nan|\.NaN|\.NAN"),
+)
+
 # Texts that every YAML reader takes for text, old ones too; all others are quoted.
 _PLAIN = re.compile(
     r"(?!(?:y|n|yes|no|on|off|true|false|null|inf|nan)$)[A-Za-z][A-Za-z0-9_./-]*", re.IGNORECASE
@@ -276,5 +322,6 @@ _PLAIN = re.compile(
 
 def _fits_block(text: str) -> bool:
     lines = text.split("\n")
-    printable = all(c == "\n" or c == "\t" or " " <= c <= "~" or "\u00a0" < c < "\ud7ff" for c in text)
-    return printable and not text[0].isspace() and all(line == line.rstrip() for line in lines)
+    printable = all(c in "\n\t" or " " <= c <= "~" or "\u00a0" < c < "\ud7ff" for c in text)
+    broken = "\u2028" in text or "\u2029" in text
+    return printable and not broken and not text[0].isspace() and all(line == line.rstrip() for line in lines)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
-from flowfuse.clock import id_text
+from flowfuse.clock import id_bytes, id_text
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine import records
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.frame import UNFIRED, path_text
-from flowfuse.engine.plan import NodePlan, Plan, ScopePlan
+from flowfuse.engine.plan import Plan
+from flowfuse.engine.replay import Replay
+from flowfuse.engine.run import Run
 from flowfuse.engine.state import Log, StateManager
 from flowfuse.model import (
     Answer,
@@ -26,10 +31,13 @@ from flowfuse.model import (
     Workflow,
 )
 
+log = logging.getLogger("flowfuse.engine")
+
 MAX_NODE_RUNS = 2000
 """A page shows at most this many node runs; more are counted."""
 
 Key = tuple[int, tuple[int, ...]]
+T = TypeVar("T")
 
 
 class History:
@@ -58,7 +66,8 @@ class History:
         found = await self._executions.get(workspace, execution)
         plan = await self.plan(workspace, execution)
         log = await self._state.log(workspace, execution)
-        return _Reader(plan, found).read(log)
+        run = _scratch(found, plan)
+        return _Reader(plan, found, Replay(self._controller.walker, run)).read(log)
 
     async def outcome(self, workspace: str, raw: bytes, timeout: float) -> tuple[State, Answer | None, Value]:
         """State, answer and result of an accepted run; waits, within the timeout, for one under way."""
@@ -77,10 +86,11 @@ class History:
 class _Entry:
     """What is known of one node in one scope instance while the records are read."""
 
-    __slots__ = ("attempts", "ended", "error", "output", "port", "started", "state")
+    __slots__ = ("attempts", "ended", "error", "input", "output", "port", "started", "state")
 
     def __init__(self, started: int) -> None:
         self.started = started
+        self.input: Value = None
         self.ended: int | None = None
         self.state = "running"
         self.port: str | None = None
@@ -90,10 +100,12 @@ class _Entry:
 
 
 class _Reader:
-    def __init__(self, plan: Plan, execution: Execution) -> None:
+    """Goes through the records, with a replay beside it that knows what came in at each node."""
+
+    def __init__(self, plan: Plan, execution: Execution, replay: Replay) -> None:
         self._plan, self._execution = plan, execution
+        self._replay: Replay | None = replay
         self._entries: dict[Key, _Entry] = {}
-        self._items: dict[Key, list[Value]] = {}
         self._answer: Answer | None = None
         self._input: Value = None
         self._truncated = False
@@ -104,6 +116,7 @@ class _Reader:
             for record in segment:
                 self._seq += 1
                 _READ[record[0]](self, record, base)
+                self._replayed(partial(_apply, base, record))
         return ExecutionDetail(
             execution=self._execution,
             input=self._input,
@@ -114,21 +127,35 @@ class _Reader:
             truncated=self._truncated,
         )
 
+    def _replayed(self, use: Callable[[Replay], T]) -> T | None:
+        """Ask the replay, or let it take a record. Without it (a defect), only inputs are not known."""
+        if self._replay is None:
+            return None
+        try:
+            return use(self._replay)
+        except Exception:
+            log.exception("The records of %s cannot be replayed", self._execution.id)
+            self._replay = None
+            return None
+
     def _entry(self, record: list[Any], at: int) -> _Entry | None:
         key = (record[1], tuple(record[2]))
         entry = self._entries.get(key)
         if entry is None:
-            if len(self._entries) >= MAX_NODE_RUNS:
+            # The run's own nodes are always kept: its result is among them.
+            if len(self._entries) >= MAX_NODE_RUNS and key[1]:
                 self._truncated = True
                 return None
             entry = self._entries[key] = _Entry(at)
+            entry.input = self._replayed(lambda replay: replay.arrived(*key))
         return entry
 
     def _start(self, record: list[Any], base: int) -> None:
         self._input = record[2]
         entry = self._entry([0, record[1], ()], base)
         if entry is not None:
-            entry.state, entry.port, entry.output, entry.ended = "done", "main", record[2], base
+            entry.state, entry.port, entry.ended = "done", "main", base
+            entry.input = entry.output = record[2]
 
     def _done(self, record: list[Any], base: int) -> None:
         _, _index, _path, port, value, at, took, attempt = record
@@ -182,15 +209,22 @@ class _Reader:
 
     def _block(self, record: list[Any], base: int) -> None:
         """The rounds of a straight body, as the node runs that they were."""
-        _, _index, path, first, count, columns, _results, at, _took = record
+        _, index, path, first, count, columns, _results, at, _took = record
+        if not columns:
+            return
+        items = self._replayed(lambda replay: replay.items(index, tuple(path)))
         for offset in range(count):
-            for index, values in columns:
-                entry = self._entry([0, index, (*path, first + offset)], base + at)
-                if entry is None:
+            value = items(first + offset, record) if items is not None else None
+            for node, values in columns:
+                key = (node, (*path, first + offset))
+                if len(self._entries) >= MAX_NODE_RUNS:
+                    self._truncated = True
                     return
+                entry = self._entries[key] = _Entry(base + at)
                 entry.state, entry.ended = "done", base + at
-                entry.port = self._plan.nodes[index].first_port
-                entry.output = values[offset]
+                entry.port = self._plan.nodes[node].first_port
+                entry.input, entry.output = value, values[offset]
+                value = entry.output
 
     def _note(self, record: list[Any], base: int) -> None:
         if record[4] == "respond" and self._answer is None:
@@ -213,7 +247,7 @@ class _Reader:
             path=path_text(node.scope, key[1]),
             state=entry.state,
             port=entry.port,
-            input=self._input_of(node, key[1]),
+            input=entry.input,
             output=entry.output,
             error=entry.error,
             started=entry.started,
@@ -229,29 +263,6 @@ class _Reader:
         skipped = [n for n in self._plan.nodes if n.index not in ran]
         return [NodeRun(node=n.id, path="", state="skipped") for n in skipped]
 
-    def _input_of(self, node: NodePlan, path: tuple[int, ...]) -> Value:
-        """What came in by the edges that fired: one value, or an object by source node."""
-        arrived: dict[str, Value] = {}
-        for source in self._plan.nodes:
-            for port, (live, _) in source.routes.items():
-                if any(arrow.target is node for arrow in live):
-                    entry = self._entries.get((source.index, path))
-                    if entry is not None and entry.port == port:
-                        arrived[source.id] = entry.output
-        if len(arrived) == 1:
-            return next(iter(arrived.values()))
-        if arrived:
-            return arrived
-        return self._item(node.scope, path)
-
-    def _item(self, scope: ScopePlan, path: tuple[int, ...]) -> Value:
-        """The first node of a body gets the round's item, which only the loop's input can tell."""
-        loop = scope.loop
-        if loop is None or not path:
-            return self._input if not path else None
-        items = self._items.get((loop.index, path[:-1]))
-        return items[path[-1]] if items is not None and path[-1] < len(items) else None
-
     def _result(self) -> Value:
         if self._execution.state != "completed":
             return None
@@ -263,6 +274,30 @@ class _Reader:
             if (entry := self._entries.get((node.index, ()))) is not None and entry.port is not None
         ]
         return ends[0][1] if len(ends) == 1 else dict(ends) or None
+
+
+def _apply(base: int, record: list[Any], replay: Replay) -> None:
+    replay.apply(base, [record])
+
+
+def _scratch(execution: Execution, plan: Plan) -> Run:
+    """A run to replay the records on; nobody works on it."""
+    raw = id_bytes(execution.id)
+    root = id_bytes(execution.root)
+    assert raw is not None
+    return Run(
+        id=raw,
+        workspace="",
+        workflow_id=execution.workflow,
+        content_id=0,
+        plan=plan,
+        trigger=plan.trigger(execution.trigger),
+        trigger_value=None,
+        mode=execution.mode,
+        now_us=execution.created,
+        epoch=0,
+        root=root,
+    )
 
 
 def _close_attempt(

@@ -6,12 +6,13 @@ recorded as ended is in doubt, and the node's `on_interrupted` says what becomes
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from flowfuse.engine import records
-from flowfuse.engine.frame import Frame, halted
+from flowfuse.engine.frame import UNFIRED, Frame, halted
 from flowfuse.engine.loops import LoopState, inside
 from flowfuse.engine.plan import NodePlan
 from flowfuse.engine.run import UNANSWERED, Run, Waiting
@@ -43,6 +44,29 @@ class Replay:
             _APPLY[record[0]](self, record, base_us)
             run.seq += 1
             self._collect()
+
+    def arrived(self, index: int, path: tuple[int, ...]) -> Value:
+        """What came in at a node whose record is applied next."""
+        node = self._run.plan.nodes[index]
+        if node.type.is_trigger:
+            return self._run.trigger_value
+        frame = self._frame(node, path)
+        value = frame.arrived[node.slot]
+        return None if value is UNFIRED else value
+
+    def items(self, index: int, path: tuple[int, ...]) -> Callable[[int, list[Any]], Value]:
+        """The rounds' items of a loop whose block is applied next."""
+        loop: LoopState = self._run.loops[(index, path)]
+        if loop.node.loop != "while":
+            return lambda number, record: loop.items[number]
+        initial = loop.value
+
+        def state(number: int, record: list[Any]) -> Value:
+            """A while loop's state is the result of the round before."""
+            results = record[6] if record[6] is not None else record[5][-1][1]
+            return initial if number == record[3] else results[number - record[3] - 1]
+
+        return state
 
     def hand_over(self) -> None:
         """After the last record: what was under way goes on."""

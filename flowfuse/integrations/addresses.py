@@ -16,9 +16,12 @@ from flowfuse.errors import ConfigInvalid
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Cloud metadata services outside 169.254.0.0/16: Azure's wire server, Alibaba's, and AWS's over IPv6.
-METADATA = tuple(ipaddress.ip_address(a) for a in ("168.63.129.16", "100.100.100.200", "fd00:ec2::254"))
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Cloud metadata services outside 169.254.0.0/16: Azure's wire server, Alibaba's, Oracle's, and AWS's over IPv6.
+METADATA = tuple(
+    ipaddress.ip_address(a) for a in ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")
+)
+# The well-known prefix (RFC 6052) and the one for local use (RFC 8215).
+_NAT64 = tuple(ipaddress.ip_network(n) for n in ("64:ff9b::/96", "64:ff9b:1::/48"))
 _COMPATIBLE = ipaddress.ip_network("::/96")
 # Not global in practice, whatever the running Python's tables say.
 _NEVER_PUBLIC = tuple(
@@ -76,7 +79,7 @@ def unwrap(address: IP) -> IP:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+    if any(address in net for net in _NAT64) or (address in _COMPATIBLE and int(address) > 1):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
@@ -87,12 +90,17 @@ class AddressGuard:
     def __init__(self, allow: Sequence[Allowance] = ()) -> None:
         self._allow = tuple(allow)
 
-    def refusal(self, host: str, address: IP, port: int, *, trusted: bool) -> str | None:
+    def refusal(
+        self, host: str, address: IP, port: int, *, trusted: bool, closed_port: int | None = None
+    ) -> str | None:
         """Why the address is refused; None where it may be reached.
 
-        `trusted`: the host is written in the document, or the caller is the operator.
+        `trusted`: the host is written in the document, or the caller is the operator. `closed_port`:
+        FlowFuse's own, where this call has no business.
         """
         inner = unwrap(address)
+        if port == closed_port and (inner.is_loopback or inner.is_unspecified):
+            return "it is FlowFuse itself; only /hook/… may be called"
         if inner in METADATA or address in METADATA:
             return "it is a cloud metadata service"
         if inner.is_link_local or address.is_link_local:

@@ -83,7 +83,7 @@ class APIClient:
     def __init__(self, guard: AddressGuard, own_port: int | None = None) -> None:
         self._guard = guard
         self._own_port = own_port
-        self._clients: dict[bool, Any] = {}
+        self._clients: dict[tuple[bool, bool], Any] = {}
         self._lanes: dict[tuple[str, int | None], asyncio.Semaphore] = {}
 
     async def close(self) -> None:
@@ -120,7 +120,6 @@ class APIClient:
         method = call.method
         for _ in range(MAX_HOPS + 1):
             request_headers, url = _with_credential(call.credential, url, headers)
-            await self._check_own_port(url)
             answer, location = await self._one(call, method, url, request_headers, content, trusted)
             if location is None:
                 return answer
@@ -140,7 +139,7 @@ class APIClient:
     async def _one(
         self, call: Call, method: str, url: Any, headers: dict[str, str], content: bytes | None, trusted: bool
     ) -> tuple[Answer, str | None]:
-        client = self._client(trusted)
+        client = self._client(trusted, url.path.startswith("/hook/"))
         request = client.build_request(method, url, headers=headers, content=content)
         async with self._lane(url.host, url.port):
             return await self._exchange(call, client, request)
@@ -159,15 +158,6 @@ class APIClient:
             raise _remote_error(request.method, request.url.host, response, raw)
         return Answer(status, _headers(response), _body(call, response, raw)), None
 
-    async def _check_own_port(self, url: Any) -> None:
-        """Of FlowFuse's own port, only the webhooks may be called by a workflow."""
-        port = url.port or (443 if url.scheme == "https" else 80)
-        if self._own_port is None or port != self._own_port or url.path.startswith("/hook/"):
-            return
-        for address in await resolve(url.host, port):
-            if address.is_loopback or address.is_unspecified or address.is_private:
-                raise AddressDenied(host=url.host, reason="it is FlowFuse itself; only /hook/… may be called")
-
     def _lane(self, host: str, port: int | None) -> asyncio.Semaphore:
         """Bounds the calls under way to one origin: a hung peer takes no place from the others, and the
         pool, which looks at every waiting call for each that ends, never has many waiting."""
@@ -178,10 +168,12 @@ class APIClient:
             lane = self._lanes[(host, port)] = asyncio.Semaphore(CALLS_PER_ORIGIN)
         return lane
 
-    def _client(self, trusted: bool) -> Any:
-        client = self._clients.get(trusted)
+    def _client(self, trusted: bool, hook: bool) -> Any:
+        """The pool for such calls. Only what asks for a webhook gets connections to FlowFuse's own port."""
+        client = self._clients.get((trusted, hook))
         if client is None:
-            client = self._clients[trusted] = _make_client(self._guard, trusted)
+            closed_port = None if hook else self._own_port
+            client = self._clients[trusted, hook] = _make_client(self._guard, trusted, closed_port)
         return client
 
 
@@ -194,7 +186,7 @@ async def resolve(host: str, port: int) -> list[ipaddress.IPv4Address | ipaddres
     return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
 
 
-def _make_client(guard: AddressGuard, trusted: bool) -> Any:
+def _make_client(guard: AddressGuard, trusted: bool, closed_port: int | None) -> Any:
     """An httpx client whose every connection goes through the guard."""
     import httpcore
     import httpx
@@ -252,7 +244,7 @@ def _make_client(guard: AddressGuard, trusted: bool) -> Any:
         ) -> Any:
             addresses = await resolve(host, port)
             for address in addresses:
-                reason = guard.refusal(host, address, port, trusted=trusted)
+                reason = guard.refusal(host, address, port, trusted=trusted, closed_port=closed_port)
                 if reason is not None:
                     raise AddressDenied(host=host, reason=reason)
             stream = await _connect_any(inner, addresses, port, timeout, socket_options)

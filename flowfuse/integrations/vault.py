@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 """Each kind of credential with the fields of its secret."""
 
 _PUBLIC_FIELDS = ("name", "user")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 REDACTED = "***"
 MIN_SECRET = 4
@@ -144,10 +146,17 @@ def _forms(credential: OpenCredential) -> list[str]:
         hidden.append(f"{credential.data['user']}:{credential.data['password']}")
     for secret in hidden:
         raw = secret.encode()
-        forms |= {secret, quote(secret, safe=""), quote_plus(secret)}
+        in_address = quote(secret, safe="")
+        forms |= {secret, in_address, quote(secret), quote_plus(secret), _lower_escapes(in_address)}
+        forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
         for encoded in (base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
             forms |= {encoded.decode(), encoded.rstrip(b"=").decode()}
     return sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True)
+
+
+def _lower_escapes(text: str) -> str:
+    """`%2F` as `%2f`: both are in use."""
+    return re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), text)
 
 
 def _redacted(value: Any, secrets: list[str]) -> Any:
@@ -172,6 +181,14 @@ def _check(id: str, kind: str, hosts: Sequence[str], data: Mapping[str, str]) ->
         raise RequestInvalid(
             field="data", reason=f"a {kind} credential has the fields {', '.join(KINDS[kind])}"
         )
+    for field, text in data.items():
+        # What a header cannot carry would come back in the words of an error.
+        if not text or not text.isprintable() or (kind in ("header", "bearer") and not text.isascii()):
+            raise RequestInvalid(
+                field=f"data.{field}", reason="it is empty, or has characters that cannot be sent"
+            )
+    if kind == "header" and _HEADER_NAME.fullmatch(data["name"]) is None:
+        raise RequestInvalid(field="data.name", reason="it is no name of a header")
     if not hosts:
         raise RequestInvalid(field="hosts", reason="name the hosts that the secret may be sent to")
     for host in hosts:

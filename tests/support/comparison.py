@@ -110,7 +110,7 @@ def _check_nodes(workflow: Workflow, nodes: list[Any], report: Report) -> None:
     there: dict[Place, Left] = {}
     for run in nodes:
         if run.state in ("done", "failed"):
-            there[(run.node, run.path)] = Left(run.state, run.port, run.output)
+            there[(run.node, run.path)] = Left(run.state, run.port, run.output, run.input)
     for place, left in report.certain.items():
         assert place in there, f"{place} has not run"
         _same(place, there.pop(place), left)
@@ -123,3 +123,4 @@ def _check_nodes(workflow: Workflow, nodes: list[Any], report: Report) -> None:
 def _same(place: Place, found: Left, wanted: Left) -> None:
     assert (found.state, found.port) == (wanted.state, wanted.port), (place, found, wanted)
     assert plain(found.value) == plain(wanted.value), (place, found, wanted)
+    assert plain(found.input) == plain(wanted.input), (place, found, wanted)

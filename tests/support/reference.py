@@ -35,6 +35,7 @@ class Left(msgspec.Struct, frozen=True):
     state: str
     port: str | None
     value: Value
+    input: Value = None
 
 
 class Oracle:
@@ -152,7 +153,7 @@ class Reference:
         scope = Scope(self._members(""), None, "", None, 0)
         for trigger in self.triggers:
             if trigger == self.trigger:
-                scope.left[trigger] = Left("done", "main", self.value)
+                scope.left[trigger] = Left("done", "main", self.value, self.value)
             else:
                 scope.skipped.add(trigger)
         self._walk(scope)
@@ -264,22 +265,22 @@ class Reference:
             code = str(error.parameters.get("custom") or error.code)
             self._failed(scope, node, value, [Fault(code, node.id, attempt)])
             return
-        scope.left[node.id] = Left("done", port, output)
+        scope.left[node.id] = Left("done", port, output, value)
         if node.type == "action.respond" and not node.disabled:
             self.responds.append(place)
 
     def _failed(self, scope: Scope, node: Node, value: Value, possible: list[Fault]) -> None:
         if node.on_error == "fail":
             scope.errors += possible
-            scope.left[node.id] = Left("failed", None, None)
+            scope.left[node.id] = Left("failed", None, None, value)
             return
         fault = possible[0]
         if len(possible) > 1:
             fault = self.oracle.loop_error((node.id, scope.path), possible)
         if node.on_error == "continue":
-            scope.left[node.id] = Left("failed", "main", {"error": fault})
+            scope.left[node.id] = Left("failed", "main", {"error": fault}, value)
         else:
-            scope.left[node.id] = Left("failed", "error", {"error": fault, "input": value})
+            scope.left[node.id] = Left("failed", "error", {"error": fault, "input": value}, value)
 
     def _keep(self, scope: Scope, *, certain: bool) -> None:
         kept = self.certain if certain else self.possible
