@@ -164,12 +164,19 @@ def _fill_pending(database: Path, count: int) -> None:
 
 def disk() -> None:
     """What a kept run costs, the write-ahead log folded in."""
+    order = {
+        "id": 1,
+        "name": "user-1",
+        "email": "user1@example.org",
+        "amount": 60,
+        "tags": ["alpha", "beta", "gamma"],
+        "address": {"street": "1 Main Street", "city": "Springfield", "zip": "00007"},
+    }
+    loop = {"items": [{"v": v * 7919 % 1000} for v in range(1000)]}
     bodies: list[tuple[str, str, int, dict[str, Any], float]] = [
-        ("disk.run", "w2", 2000, {"id": 1, "name": "user-1", "email": "user1@example.org", "amount": 60,
-                                  "tags": ["alpha", "beta", "gamma"],
-                                  "address": {"street": "1 Main Street", "city": "Springfield", "zip": "00007"}}, 1500),
-        ("disk.loop", "w3", 100, {"items": [{"v": v * 7919 % 1000} for v in range(1000)]}, 50_000),
-    ]  # fmt: skip
+        ("disk.run", "w2", 2000, order, 1500),
+        ("disk.loop", "w3", 100, loop, 50_000),
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
         with product(folder):

@@ -258,7 +258,7 @@ def _core_schema() -> Any:
             )
     rules[""] = [("tag:yaml.org,2002:null", re.compile("$"))]
 
-    class CoreSchema(VersionedResolver):  # type: ignore[misc]
+    class CoreSchema(VersionedResolver):
         versioned_resolver = rules
         processing_version = (1, 2)
 

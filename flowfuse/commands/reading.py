@@ -64,7 +64,8 @@ async def _check_schema(engine: Any) -> None:
         )
     if row[0] < newest:
         raise MigrationFailed(
-            reason=f"The database is at schema {row[0]}, this version needs {newest}. `flowfuse migrate` brings it there."
+            reason=f"The database is at schema {row[0]}, this version needs {newest}. "
+            "`flowfuse migrate` brings it there."
         )
 
 

@@ -24,6 +24,7 @@ from flowfuse.engine.queue import CLAIM_BATCH, QueueManager, Recovered
 from flowfuse.engine.replay import Replay
 from flowfuse.engine.run import Run, change_of, row_of
 from flowfuse.engine.state import StateManager
+from flowfuse.engine.timers import Timers
 from flowfuse.engine.waiters import Waiters
 from flowfuse.engine.wakes import Wakes
 from flowfuse.engine.walker import Walker
@@ -37,7 +38,7 @@ from flowfuse.errors import (
     QueueFull,
 )
 from flowfuse.events import EventBus, ExecutionAdvanced, RunFinished
-from flowfuse.model import RUNNING, TERMINAL, Answer, NodeError, State, Value, seconds
+from flowfuse.model import RUNNING, TERMINAL, Answer, NodeError, State, Value
 from flowfuse.node import Catalogue
 
 log = logging.getLogger("flowfuse.engine")
@@ -76,7 +77,8 @@ class ExecutionController:
         self._plans: dict[bytes, Plan] = {}
         self._answers, self._ends = Waiters(), Waiters()
         self._wakes = Wakes(clock, queue, self)
-        self._orders = Orders(clock, executions, queue, self)
+        self._timers = Timers(clock, self.walker)
+        self._orders = Orders(clock, executions, queue, self._timers, self)
         self._recovered = Recovered()
         self._alone: bytes | None = None
         self._reread: set[tuple[str, bytes]] = set()
@@ -136,7 +138,7 @@ class ExecutionController:
         for run in list(self.runs.values()):
             for work in run.tasks.values():
                 work.task.cancel()
-            self._stop_timers(run)
+            self._timers.cancel(run)
         self._answers.tell_all(self.runs)
         self._ends.tell_all(self.runs)
         try:
@@ -196,7 +198,7 @@ class ExecutionController:
         room = self._has_room()
         self._enter(run)
         if room:
-            self.start_clock(run)
+            self._timers.start(run)
             self.walker.fire_trigger(run)
             self.walker.advance(run)
         else:
@@ -261,29 +263,6 @@ class ExecutionController:
         run.draining = self.draining
         self.runs[run.id] = run
         self._idle.clear()
-
-    def start_clock(self, run: Run) -> None:
-        """The workflow's timeout covers running time: not the queue, a pause or a wait."""
-        if run.since is None:
-            run.since = self.clock.now_us()
-        limit = run.plan.workflow.settings.timeout
-        if limit is not None and run.workflow_timer is None:
-            length = seconds(limit)
-            over = run.since + int(length * 1e6) - run.ran_us
-            run.workflow_timer = self.clock.call_at(over, partial(self._timed_out, run, length))
-        for loop in run.loops.values():
-            if loop.timer is None:
-                self.walker.loops.set_timer(loop)
-
-    def stop_clock(self, run: Run) -> None:
-        """Running time ends here: a wait, a pause."""
-        run.ran_us = run.ran()
-        run.since = None
-        self._stop_timers(run)
-
-    def _timed_out(self, run: Run, limit: float) -> None:
-        if run.state is RUNNING and not run.broken:
-            self.walker.time_out(run, limit)
 
     # -- commits (Host of the walker)
 
@@ -383,7 +362,7 @@ class ExecutionController:
             if not (run.tasks or run.launches or run.leaving or run.retries):
                 self._begin_wait(run)
                 return
-            self._arm_run_wake(run)
+            self._timers.arm_wake(run)
         if run.buffer or run.launches or not run.inserted:
             self.flush(run)
         elif run.committing == 0 and self._released(run):
@@ -401,22 +380,8 @@ class ExecutionController:
         timed = any(each.why == "time" for each in run.waits.values())
         run.waiting = "time" if timed else next(iter(run.waits.values())).why
         run.now_us = max(run.now_us, self.clock.now_us())
-        self.stop_clock(run)
+        self._timers.stop(run)
         self.flush(run)
-
-    def _arm_run_wake(self, run: Run) -> None:
-        """Some branches wait while others run: the run stays in memory, with one timer."""
-        times = [each.until_us for each in run.waits.values() if each.why == "time"]
-        if run.timer is not None:
-            run.timer.cancel()
-            run.timer = None
-        if times:
-            run.timer = self.clock.call_at(min(times), partial(self._run_wake, run))
-
-    def _run_wake(self, run: Run) -> None:
-        run.timer = None
-        if run.state is RUNNING and not run.draining and not run.broken and run.waiting is None:
-            self.walker.wake(run)
 
     def live(self, run: Run, node: NodePlan, frame: Frame) -> None:
         """An attempt has left: an unnumbered mark for whoever watches."""
@@ -425,7 +390,7 @@ class ExecutionController:
     def _leave(self, run: Run) -> None:
         if self.runs.get(run.id) is run:
             del self.runs[run.id]
-        self._stop_timers(run)
+        self._timers.cancel(run)
         if self._alone == run.id:
             self._alone = None
         if run.waiting is not None and run.state is RUNNING and not run.broken:
@@ -439,18 +404,6 @@ class ExecutionController:
     def _check_idle(self) -> None:
         if not self.runs:
             self._idle.set()
-
-    def _stop_timers(self, run: Run) -> None:
-        for timer in (run.timer, run.workflow_timer):
-            if timer is not None:
-                timer.cancel()
-        run.timer = run.workflow_timer = None
-        for repeat in run.retries.values():
-            repeat.cancel()
-        for loop in run.loops.values():
-            if loop.timer is not None:
-                loop.timer.cancel()
-                loop.timer = None
 
     # -- continuing stored runs
 
@@ -562,7 +515,7 @@ class ExecutionController:
         run.waiting = None
         self._enter(run)
         if state is RUNNING:
-            self.start_clock(run)
+            self._timers.start(run)
             replay.hand_over()
             if run.state is not State.running:
                 # It only had its end still to be recorded.

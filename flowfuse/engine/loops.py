@@ -100,22 +100,21 @@ class Loops:
         """A loop node's turn: record it, and start its first rounds."""
         run = frame.run
         try:
-            # What goes out by `item` is a value like any other; in a replay it was seen before.
-            pack(params.initial if node.loop == "while" else params.items)  # type: ignore[attr-defined]
-            loop = self.begin(frame, node, params, first_us)
+            loop = LoopState(frame, node, params, first_us)
+            # What goes out by `item` is a value like any other.
+            pack(loop.value if node.loop == "while" else loop.items)
         except NodeFailed as error:
             self._walker.fail(frame, node, error, 1)
             return
+        self.enter(loop)
         run.write((records.LOOP, node.index, frame.path, first_us - run.base_us))
         self.set_timer(loop)
         self.pump(loop)
 
-    def begin(self, frame: Frame, node: NodePlan, params: Params, first_us: int) -> LoopState:
-        """The loop's state, known to the run. Raises ExpressionFailed."""
-        loop = LoopState(frame, node, params, first_us)
-        frame.active += 1
-        frame.run.loops[(node.index, frame.path)] = loop
-        return loop
+    def enter(self, loop: LoopState) -> None:
+        """The run knows the loop as one that is under way."""
+        loop.frame.active += 1
+        loop.frame.run.loops[(loop.node.index, loop.frame.path)] = loop
 
     def set_timer(self, loop: LoopState) -> None:
         """A loop's timeout covers all of its rounds."""

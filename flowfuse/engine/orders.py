@@ -17,6 +17,7 @@ from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine.queue import QueueManager
 from flowfuse.engine.replay import answer_question
 from flowfuse.engine.run import Run
+from flowfuse.engine.timers import Timers
 from flowfuse.engine.walker import Walker
 from flowfuse.errors import Conflict, IllegalTransition, NotFound, RequestInvalid
 from flowfuse.model import State, Value, check_transition
@@ -42,12 +43,6 @@ class Host(Protocol):
     async def reload(self, run: Run) -> None:
         """Lay the run's memory anew from what is committed, and let it go on."""
 
-    def stop_clock(self, run: Run) -> None:
-        """Running time ends: the workflow's timeout does not count from here."""
-
-    def start_clock(self, run: Run) -> None:
-        """Running time begins."""
-
     def ended_as_row(self, row: sqlite3.Row, state: State) -> None:
         """A run that was not in memory has ended: tell whoever listens."""
 
@@ -56,16 +51,22 @@ class Orders:
     """Carries out what people and programs want of an execution."""
 
     def __init__(
-        self, clock: Clock, executions: ExecutionRepository, queue: QueueManager, host: Host
+        self,
+        clock: Clock,
+        executions: ExecutionRepository,
+        queue: QueueManager,
+        timers: Timers,
+        host: Host,
     ) -> None:
-        self._clock, self._executions, self._queue, self._host = clock, executions, queue, host
+        self._clock, self._executions, self._queue = clock, executions, queue
+        self._timers, self._host = timers, host
         self._turns: dict[bytes, Turn] = {}
 
     async def pause(self, workspace: str, execution: str) -> None:
         """Start nothing new in a run; what runs is let finish."""
         async with self._turn(execution) as raw, self._run(workspace, raw, State.paused) as run:
             run.now_us = self._clock.now_us()
-            self._host.stop_clock(run)
+            self._timers.stop(run)
             run.move(State.paused)
             await self._host.committed(run)
 
@@ -101,7 +102,7 @@ class Orders:
             for key, each in run.waits.items():
                 if each.why == "ask" and each.node.id == node and each.frame.path_text == path:
                     run.waiting = None
-                    self._host.start_clock(run)
+                    self._timers.start(run)
                     answer_question(self._host.walker, run, key, answer, output)
                     self._host.walker.advance(run)
                     await self._host.committed(run)

@@ -203,7 +203,7 @@ class Replay:
         frame.now_us, frame.inline = base_us + record[3], False
         try:
             params = self._walker.executor.resolve(frame, node, frame.arrived[node.slot])
-            self._walker.loops.begin(frame, node, params, base_us + record[3])
+            self._walker.loops.enter(LoopState(frame, node, params, base_us + record[3]))
         finally:
             frame.inline = True
 

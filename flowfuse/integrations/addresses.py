@@ -16,7 +16,7 @@ from flowfuse.errors import ConfigInvalid
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Cloud metadata services outside 169.254.0.0/16: Azure's wire server, Alibaba's, Oracle's, and AWS's over IPv6.
+# Cloud metadata services outside 169.254.0.0/16: of Azure, Alibaba, Oracle, and AWS over IPv6.
 METADATA = tuple(
     ipaddress.ip_address(a) for a in ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")
 )
@@ -111,12 +111,14 @@ class AddressGuard:
             entry.covers(host, each, port) for entry in self._allow for each in {address, inner}
         ):
             return None
-        if not _is_public(inner) or not _is_public(address):
+        if not _is_public(inner) or _never_public(address):
             return "it is not public, and the host comes from data; allow it by network.allow"
         return None
 
 
 def _is_public(address: IP) -> bool:
-    if any(address.version == net.version and address in net for net in _NEVER_PUBLIC):
-        return False
-    return address.is_global and not address.is_reserved
+    return address.is_global and not address.is_reserved and not _never_public(address)
+
+
+def _never_public(address: IP) -> bool:
+    return any(address.version == net.version and address in net for net in _NEVER_PUBLIC)

@@ -21,35 +21,19 @@ import msgspec
 
 from flowfuse.errors import AddressDenied, ConnectionLost, NodeFailed, OutputInvalid, RemoteError
 from flowfuse.integrations.addresses import AddressGuard
+from flowfuse.integrations.credential import OpenCredential
 from flowfuse.model import Value
 
 MAX_DECODED = 32_000_000
 MAX_HOPS = 5
 CONNECT_SECONDS = 10.0
 CALLS_PER_ORIGIN = 64
+EXCERPT, EXCERPT_READ = 200, 10_000
+"""Characters of a refusal that its error shows, and bytes of it that are read for them."""
 MAX_LANES = 1000
 IDLE_CHECK_SECONDS = 0.02
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SENSITIVE = ("authorization", "cookie", "proxy-authorization")
-
-
-class OpenCredential(msgspec.Struct, frozen=True):
-    """A credential while it is in use. Its text forms never show the secret."""
-
-    name: str
-    kind: str
-    data: dict[str, str]
-    hosts: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"<credential {self.name}: ***>"
-
-    __str__ = __repr__
-
-    def allows(self, host: str) -> bool:
-        """Whether the credential may be sent to that host: equal, or below a host with a leading dot."""
-        name = host.lower().rstrip(".")
-        return any(name == h or (h.startswith(".") and name.endswith(h)) for h in self.hosts)
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +139,7 @@ class APIClient:
             await response.aclose()
         status = response.status_code
         if status >= 400 and not call.accept(status):
-            raise _remote_error(request.method, request.url.host, response, raw)
+            raise _remote_error(call, request, response, raw)
         return Answer(status, _headers(response), _body(call, response, raw)), None
 
     def _lane(self, host: str, port: int | None) -> asyncio.Semaphore:
@@ -370,10 +354,14 @@ def _decoded(response: Any, raw: bytes) -> str:
         raise OutputInvalid(reason=f"the answer is no text ({kind})") from None
 
 
-def _remote_error(method: str, host: str, response: Any, raw: bytes) -> RemoteError:
-    excerpt = raw[:200].decode("utf-8", "replace").strip()
+def _remote_error(call: Call, request: Any, response: Any, raw: bytes) -> RemoteError:
+    text = raw[:EXCERPT_READ].decode("utf-8", "replace").strip()
+    if call.credential is not None:
+        # Before it is cut: a part of a secret would not be found any more.
+        text = call.credential.redact(text)
+    detail = f": {text[:EXCERPT]}" if text else ""
     error = RemoteError(
-        method=method, host=host, status=response.status_code, detail=f": {excerpt}" if excerpt else ""
+        method=request.method, host=request.url.host, status=response.status_code, detail=detail
     )
     error.retry_after = _retry_after(response.headers.get("retry-after"))
     return error

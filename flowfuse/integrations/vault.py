@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
 from flowfuse.clock import Clock
 from flowfuse.data.database import Database
 from flowfuse.errors import Conflict, NodeFailed, NotFound, RequestInvalid, VaultLocked
-from flowfuse.integrations.client import OpenCredential
+from flowfuse.integrations.credential import KINDS, OpenCredential
 from flowfuse.model import Credential, Value
 from flowfuse.seal import Sealer
 
-KINDS: dict[str, tuple[str, ...]] = {
-    "header": ("name", "value"),
-    "bearer": ("token",),
-    "basic": ("user", "password"),
-    "query": ("name", "value"),
-}
-"""Each kind of credential with the fields of its secret."""
-
-_PUBLIC_FIELDS = ("name", "user")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-REDACTED = "***"
-MIN_SECRET = 4
-"""Shorter texts occur everywhere by chance and are not searched for."""
 
 
 class CredentialVault:
@@ -134,42 +118,7 @@ class CredentialVault:
 
     def redact(self, value: Value, credential: OpenCredential) -> Value:
         """The value with every form of the credential's secrets replaced."""
-        secrets = _forms(credential)
-        return _redacted(value, secrets) if secrets else value
-
-
-def _forms(credential: OpenCredential) -> list[str]:
-    """The secrets as they may stand in an answer: plain, base64, URL-encoded; the longest first."""
-    forms: set[str] = set()
-    hidden = [v for k, v in credential.data.items() if k not in _PUBLIC_FIELDS and len(v) >= MIN_SECRET]
-    if credential.kind == "basic":
-        hidden.append(f"{credential.data['user']}:{credential.data['password']}")
-    for secret in hidden:
-        raw = secret.encode()
-        in_address = quote(secret, safe="")
-        forms |= {secret, in_address, quote(secret), quote_plus(secret), _lower_escapes(in_address)}
-        forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-        for encoded in (base64.b64encode(raw), base64.urlsafe_b64encode(raw)):
-            forms |= {encoded.decode(), encoded.rstrip(b"=").decode()}
-    return sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True)
-
-
-def _lower_escapes(text: str) -> str:
-    """`%2F` as `%2f`: both are in use."""
-    return re.sub("%[0-9A-F]{2}", lambda escape: escape[0].lower(), text)
-
-
-def _redacted(value: Any, secrets: list[str]) -> Any:
-    if isinstance(value, str):
-        for secret in secrets:
-            if secret in value:
-                value = value.replace(secret, REDACTED)
-        return value
-    if isinstance(value, dict):
-        return {_redacted(key, secrets): _redacted(inner, secrets) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_redacted(inner, secrets) for inner in value]
-    return value
+        return credential.redact(value)
 
 
 def _check(id: str, kind: str, hosts: Sequence[str], data: Mapping[str, str]) -> None:

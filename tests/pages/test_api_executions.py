@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -19,7 +20,7 @@ def flow(id: str, *nodes: Document) -> Document:
     return {
         "id": id,
         "nodes": list(nodes),
-        "edges": [{"from": a, "to": b} for a, b in zip(ids, ids[1:], strict=False)],
+        "edges": [{"from": a, "to": b} for a, b in itertools.pairwise(ids)],
     }
 
 

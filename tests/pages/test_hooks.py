@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Callable
@@ -25,7 +26,7 @@ def hook(path: str, respond: str = "last_node", **config: Any) -> Document:
 def flow(name: str, *nodes: Document, edges: list[tuple[str, str]] | None = None) -> Document:
     """Nodes in a row, unless edges are given."""
     ids = [node["id"] for node in nodes]
-    pairs = edges if edges is not None else list(zip(ids, ids[1:], strict=False))
+    pairs = edges if edges is not None else list(itertools.pairwise(ids))
     return {"id": name, "nodes": list(nodes), "edges": [{"from": a, "to": b} for a, b in pairs]}
 
 

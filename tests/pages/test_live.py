@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def document(witness: Witness, calls: int) -> dict[str, Any]:
         {"id": f"c{n}", "type": "action.http_request", "config": {"url": f"{witness.base}/{n}"}}
         for n in range(calls)
     ]
-    edges = [{"from": a["id"], "to": b["id"]} for a, b in zip(nodes, nodes[1:], strict=False)]
+    edges = [{"from": a["id"], "to": b["id"]} for a, b in itertools.pairwise(nodes)]
     return {"nodes": nodes, "edges": edges}
 
 

@@ -96,7 +96,8 @@ class Server:
     def wait_ready(self) -> None:
         """Until it takes work. Raises AssertionError when it ends instead, or never does."""
         for _ in range(int(PATIENCE / 0.02)):
-            assert self.process is not None and self.process.poll() is None, self.log.read_text()[-3000:]
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
             try:
                 if request("GET", f"{self.base}/ready").status == 200:
                     return

@@ -1,0 +1,154 @@
+"""The database: group commit with isolated writes, what a failed commit leaves, migrations, listings."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowfuse.data.database import Database, connect, migrate, migration_files
+from flowfuse.errors import Conflict, DatabaseUnavailable, MigrationFailed
+from flowfuse.resources import asset_root
+
+MIGRATIONS = asset_root("migrations")
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    made = Database(tmp_path / "flowfuse.db", MIGRATIONS)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def put(key: str, value: int) -> Any:
+    return lambda connection: connection.execute(
+        "INSERT INTO meta (workspace_id, key, value) VALUES ('t', ?, ?)", (key, value)
+    )
+
+
+async def keys(database: Database) -> list[str]:
+    rows = await database.rows("SELECT key FROM meta WHERE workspace_id = 't' ORDER BY key")
+    return [row["key"] for row in rows]
+
+
+async def test_one_bad_write_of_a_batch_fails_alone(database: Database) -> None:
+    def refuse(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO meta (workspace_id, key, value) VALUES ('t', 'half', 1)")
+        raise Conflict(reason="no")
+
+    writes = [database.write(put("a", 1)), database.write(put("a", 2)), database.write(refuse)]
+    writes += [database.write(put(f"k{n}", n)) for n in range(50)]
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert isinstance(results[1], sqlite3.IntegrityError)
+    assert isinstance(results[2], Conflict)
+    assert not [r for i, r in enumerate(results) if i not in (1, 2) and isinstance(r, BaseException)]
+    assert await keys(database) == sorted(["a", *(f"k{n}" for n in range(50))])
+
+
+async def test_a_defect_in_a_write_does_not_end_the_writer(database: Database) -> None:
+    def broken(connection: sqlite3.Connection) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await database.write(broken)
+    await database.write(put("after", 1))
+    assert await keys(database) == ["after"]
+
+
+async def test_a_failed_commit_leaves_nothing_and_the_next_one_works(database: Database) -> None:
+    def full(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO meta (workspace_id, key, value) VALUES ('t', 'lost', 1)")
+        connection.execute("PRAGMA max_page_count=1")
+        connection.execute("INSERT INTO meta (workspace_id, key, value) VALUES ('t', ?, 1)", ("x" * 100_000,))
+
+    with pytest.raises(DatabaseUnavailable, match="disk is full"):
+        await database.write(full)
+    assert database.trouble == "the disk is full"
+    await database.write(put("after", 1))
+    assert database.trouble is None
+    assert await keys(database) == ["after"]
+
+
+async def test_every_commit_is_synchronous(database: Database) -> None:
+    level = await database.write(lambda c: c.execute("PRAGMA synchronous").fetchone()[0])
+    mode = await database.write(lambda c: c.execute("PRAGMA journal_mode").fetchone()[0])
+    vacuum = await database.write(lambda c: c.execute("PRAGMA auto_vacuum").fetchone()[0])
+    assert (level, mode, vacuum) == (2, "wal", 2)
+
+
+async def test_a_closed_database_is_not_opened_again_by_a_late_reader(tmp_path: Path) -> None:
+    database = Database(tmp_path / "flowfuse.db", MIGRATIONS)
+    await database.open()
+    await database.close()
+    with pytest.raises(DatabaseUnavailable):
+        await database.rows("SELECT 1")
+
+
+def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "new.db")
+    names = [file.name for _, file in migration_files(MIGRATIONS)]
+    assert migrate(connection, MIGRATIONS) == names
+    assert migrate(connection, MIGRATIONS) == []
+    connection.close()
+
+
+def test_a_broken_migration_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0001_good.sql").write_text("-- fine\nCREATE TABLE a (x);")
+    (folder / "0002_bad.sql").write_text("-- not fine\nCREATE TABLE b (x);\nCREATE TABLE a (x);")
+    connection = connect(tmp_path / "new.db")
+    with pytest.raises(MigrationFailed, match=r"0002_bad\.sql"):
+        migrate(connection, folder)
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    assert tables == ["a"]
+    assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
+    connection.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "new.db")
+    connection.execute("PRAGMA user_version=999")
+    with pytest.raises(MigrationFailed, match="newer"):
+        migrate(connection, MIGRATIONS)
+    connection.close()
+
+
+def test_every_table_knows_its_workspace(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "new.db")
+    migrate(connection, MIGRATIONS)
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    for table in tables:
+        columns = [row["name"] for row in connection.execute(f"PRAGMA table_info({table})")]
+        assert "workspace_id" in columns, table
+    connection.close()
+
+
+LISTINGS = [
+    "SELECT id FROM executions WHERE +workspace_id = 'm' ORDER BY id DESC LIMIT 50",
+    "SELECT id FROM executions WHERE +workspace_id = 'm' AND id < x'00' ORDER BY id DESC LIMIT 50",
+    "SELECT id FROM executions INDEXED BY executions_by_number WHERE workspace_id = 'm' AND workflow_id = 'w' "
+    "ORDER BY number DESC LIMIT 50",
+    "SELECT id FROM executions INDEXED BY executions_not_completed WHERE workspace_id = 'm' AND state = 4 "
+    "AND state <> 3 ORDER BY id DESC LIMIT 50",
+    "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = 0 "
+    "ORDER BY priority DESC, id LIMIT 5",
+    "SELECT workspace_id, id FROM executions INDEXED BY executions_wake WHERE wake_at IS NOT NULL "
+    "AND wake_at <= 5 AND state = 1 ORDER BY wake_at LIMIT 5",
+]
+
+
+@pytest.mark.parametrize("sql", LISTINGS)
+def test_no_listing_sorts_or_scans_the_whole_table(tmp_path: Path, sql: str) -> None:
+    connection = connect(tmp_path / "new.db")
+    migrate(connection, MIGRATIONS)
+    plan = " | ".join(row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"))
+    connection.close()
+    assert "TEMP B-TREE" not in plan, plan
+    # By primary key, newest first, with a limit: SQLite calls that a scan, and stops after the page.
+    assert "SEARCH" in plan or "USING INDEX" in plan or "ORDER BY id DESC" in sql, plan
