@@ -87,6 +87,7 @@ CREATE TABLE executions (
     owner TEXT,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
+    claim_seq INTEGER NOT NULL,
     deaths INTEGER NOT NULL,
     created INTEGER NOT NULL,
     started INTEGER,

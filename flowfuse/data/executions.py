@@ -21,15 +21,15 @@ DELIVERY_US = 72 * 3600 * 1_000_000
 PAGE = 50
 
 _INSERT = """INSERT INTO executions (id, workspace_id, workflow_id, number, content_id, state, waiting,
- wake_at, trigger, mode, root, priority, owner, epoch, seq, deaths, created, started, finished,
+ wake_at, trigger, mode, root, priority, owner, epoch, seq, claim_seq, deaths, created, started, finished,
  ran_us, reason, error)"""
-_WIDTH = 22
+_WIDTH = 23
 _NUMBER = 3
 _SEGMENT = "INSERT INTO segments (execution_id, first_seq, workspace_id, data)"
 _BLOB = "INSERT OR IGNORE INTO blobs (workspace_id, hash, size, data) VALUES (?, ?, ?, ?)"
 _DELIVERY = "INSERT INTO deliveries (workspace_id, trigger, delivery, execution_id, expires)"
 _UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?,
- deaths = ?, started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
+ started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
 
 _LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
  started, finished, reason, error"""

@@ -66,14 +66,15 @@ class QueueManager:
     async def recover(self, *, died: bool) -> Recovered:
         """Running executions to continue. After a death, those under way are counted against it.
 
-        A run's own count goes back to 0 with each commit of it that is more than the start of an attempt.
+        `claim_seq` is how far the run had come at the last death: further now, and the count begins anew.
         """
         last = self.epoch - 1
 
         def count(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             if died:
                 connection.execute(
-                    "UPDATE executions SET deaths = deaths + 1 "
+                    "UPDATE executions SET claim_seq = seq, "
+                    "deaths = CASE WHEN deaths > 0 AND claim_seq = seq THEN deaths + 1 ELSE 1 END "
                     "WHERE state = 1 AND waiting IS NULL AND epoch = ?",
                     (last,),
                 )

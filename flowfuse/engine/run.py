@@ -62,7 +62,6 @@ class Run:
         "accepted",
         "answer",
         "base_us",
-        "begun",
         "blobs",
         "broken",
         "buffer",
@@ -151,7 +150,6 @@ class Run:
         self.operator = mode == "cli"
         self.seq = 0
         self.deaths = 0
-        self.begun = 0
         self.ran_us = 0
         self.reason: str | None = None
         self.error: NodeError | None = None
@@ -250,10 +248,6 @@ class Run:
         """The records since the last commit as one row, and begin the next segment."""
         if not self.buffer:
             return None
-        if len(self.buffer) > self.begun:
-            # More than starts of attempts: the run has come further since the process died with it.
-            self.deaths = 0
-        self.begun = 0
         first = self.seq - len(self.buffer) + 1
         data = records.segment(self.base_us, self.buffer)
         self.buffer = []
@@ -267,7 +261,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
     return (
         run.id, run.workspace, run.workflow_id, 0, run.content_id, int(run.state), run.waiting, _wake_at(run),
         run.trigger.id, run.mode, None if run.root == run.id else run.root, run.priority, run.owner,
-        run.epoch, run.seq, run.deaths, run.created, run.started, _finished(run), run.ran(), run.reason,
+        run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run), run.ran(), run.reason,
         None if run.error is None else json_bytes(run.error),
     )  # fmt: skip
 
