@@ -28,8 +28,8 @@ _NUMBER = 3
 _SEGMENT = "INSERT INTO segments (execution_id, first_seq, workspace_id, data)"
 _BLOB = "INSERT OR IGNORE INTO blobs (workspace_id, hash, size, data) VALUES (?, ?, ?, ?)"
 _DELIVERY = "INSERT INTO deliveries (workspace_id, trigger, delivery, execution_id, expires)"
-_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?,
- started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
+_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?, claim_seq = ?,
+ deaths = ?, started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
 
 _LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
  started, finished, reason, error"""

@@ -235,7 +235,9 @@ class ExecutionController:
 
     async def wait_end(self, run: Run, timeout: float) -> Run:
         """Wait until the execution has ended, through waits and pauses; the run as it is then."""
-        if run.state in TERMINAL and not run.committing:
+        if run.state in TERMINAL:
+            if run.accepted is not None:
+                await run.accepted
             return run
         ended = await self._ends.wait(run.id, timeout)
         return ended if ended is not None else self.runs.get(run.id, run)

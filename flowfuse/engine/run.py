@@ -66,6 +66,7 @@ class Run:
         "broken",
         "buffer",
         "buffer_bytes",
+        "claim_seq",
         "committing",
         "content_id",
         "created",
@@ -149,6 +150,7 @@ class Run:
         self.variables: dict[str, Value] = settings.variables
         self.operator = mode == "cli"
         self.seq = 0
+        self.claim_seq = 0
         self.deaths = 0
         self.ran_us = 0
         self.reason: str | None = None
@@ -269,7 +271,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
 def change_of(run: Run) -> tuple[Any, ...]:
     """The columns that change with a run."""
     return (
-        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq,
+        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq, run.claim_seq,
         run.deaths, run.started, _finished(run), run.ran(), run.reason,
         None if run.error is None else json_bytes(run.error), run.id,
     )  # fmt: skip

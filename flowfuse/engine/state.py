@@ -69,6 +69,7 @@ class StateManager:
         run.started = row["started"]
         run.ran_us, run.since = row["ran_us"], None
         run.deaths = row["deaths"]
+        run.claim_seq = row["claim_seq"]
         run.reason = row["reason"]
         run.waiting = row["waiting"]
         return run

@@ -259,7 +259,6 @@ def apply_all(
     return editor.document, inverse
 
 
-@pytest.mark.slow
 @given(operations)
 def test_the_inverse_undoes_whatever_was_done(given_operations: list[Document]) -> None:
     before = copy.deepcopy(DOCUMENT)
@@ -271,7 +270,6 @@ def test_the_inverse_undoes_whatever_was_done(given_operations: list[Document]) 
     assert editor.document == DOCUMENT
 
 
-@pytest.mark.slow
 @given(operations)
 def test_a_refused_operation_leaves_everything_as_it_was(given_operations: list[Document]) -> None:
     editor = Editor(copy.deepcopy(DOCUMENT), {}, 2)
