@@ -410,9 +410,10 @@ def migrate(connection: sqlite3.Connection, folder: Path) -> list[str]:
     if current and current == _newest(folder):
         return []
     files = migration_files(folder)
-    if current > len(files):
+    newest = _newest(folder)
+    if current > newest:
         raise MigrationFailed(
-            reason=f"The database is at schema {current}, this version knows {len(files)}. "
+            reason=f"The database is at schema {current}, this version knows {newest}. "
             "Start the newer FlowFuse that wrote it, or restore a backup."
         )
     return [_apply_migration(connection, number, file) for number, file in files if number > current]
