@@ -42,6 +42,7 @@ from flowfuse.pages.guards import PUBLIC, check_routes
 from flowfuse.pages.hooks import Hooks, HookTable
 from flowfuse.pages.render import Templates
 from flowfuse.resources import asset_root
+from flowfuse.sandbox.runner import CodeRunner
 from flowfuse.seal import Sealer
 from flowfuse.supervisor import Supervisor
 
@@ -94,7 +95,8 @@ class Engine:
         self.vault = CredentialVault(self.database, self.clock)
         guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
         self.api = APIClient(guard, own_port=config.port)
-        self.catalogue = catalogue(self.api)
+        self.code = CodeRunner()
+        self.catalogue = catalogue(self.api, self.code)
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         self.state = StateManager(self.executions, self.workflows)
@@ -131,6 +133,7 @@ class Engine:
             stack.push_async_callback(self.database.close)
             self.vault.unlock(Sealer(await self._master_key()))
             stack.push_async_callback(self.api.close)
+            stack.push_async_callback(self.code.close)
             await self.vault.check_key()
             await self.controller.open()
             stack.push_async_callback(self.drain)
@@ -192,6 +195,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,
+        "code": engine.code,
         "accounts": engine.accounts,
         "database": engine.database,
         "bus": engine.bus,

@@ -8,7 +8,7 @@ FlowFuseError
   Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
-    OutputInvalid    NodeStopped  Interrupted
+    OutputInvalid    NodeStopped  Interrupted  CodeError
   Corrupt            SealBroken  SegmentBroken  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
 
@@ -49,6 +49,7 @@ SENTENCES: dict[str, str] = {
     "address_denied": "{host} is not an address that this workflow may call: {reason}",
     "output_invalid": "The node's output is not a JSON value: {reason}",
     "stopped": "{reason}",
+    "code_error": "{reason}",
     "interrupted": "The server stopped while this node was running, so it may have had its effect.",
     "config_invalid": "{field}: {reason}",
     "seal_broken": "{reason}",
@@ -232,6 +233,7 @@ class NodeFailed(FlowFuseError):
         super().__init__(**parameters)
         self.hint = hint
         self.retry_after: float | None = None
+        self.printed = ""
 
 
 class ExpressionFailed(NodeFailed):
@@ -287,6 +289,12 @@ class NodeStopped(NodeFailed):
     """`action.fail`, or another stop that the document asked for; `custom` replaces the code."""
 
     code = "stopped"
+
+
+class CodeError(NodeFailed):
+    """A user's code ended in an error. `line`, `column` and `excerpt` say where in its source."""
+
+    code = "code_error"
 
 
 class Interrupted(NodeFailed):

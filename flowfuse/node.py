@@ -2,7 +2,8 @@
 
 A type is *pure* (a function of its input and expressions: it may run at any moment and run again) or
 has *effects* (it touches the world: its attempt is committed before it starts). A pure type gives the
-engine one closure per placed node, made once per plan. A type with effects is a coroutine.
+engine one closure per placed node, made once per plan. A type with effects is a coroutine; so is one
+that is *detached*: pure, but worked out elsewhere, so that the engine waits for it.
 """
 
 from __future__ import annotations
@@ -159,6 +160,11 @@ class RunContext(Protocol):
     now_us: int
     literal_host: bool
     operator: bool
+    timezone: str
+    workspace: str
+
+    def own_timeout(self) -> float | None:
+        """The node's timeout in seconds, which the node itself keeps from here on."""
 
     def idempotency_key(self, page: int = 0) -> str:
         """The key that all attempts of this effect carry."""
@@ -177,6 +183,7 @@ class NodeType:
     icon: ClassVar[str] = ""
     params: ClassVar[ParamsType]
     effects: ClassVar[bool] = False
+    detached: ClassVar[bool] = False
     is_trigger: ClassVar[bool] = False
     loop: ClassVar[Literal["", "for_each", "while"]] = ""
     ports: ClassVar[tuple[str, ...]] = ("main",)
@@ -218,7 +225,7 @@ class NodeType:
         raise TypeError(f"{self.type} has effects and no closure")
 
     async def run(self, params: Any, context: RunContext) -> Outcome:
-        """Run a node with effects once. Raises NodeFailed."""
+        """Run a node with effects, or a detached one, once. Raises NodeFailed."""
         raise TypeError(f"{self.type} is pure and has no coroutine")
 
 

@@ -114,8 +114,8 @@ class NodeExecutor:
 
     async def run_effect(self, frame: Frame, node: NodePlan, params: Params, attempt: int) -> Outcome:
         """Step 3 of a type with effects, and redaction. Raises NodeFailed."""
-        context = Context(frame, node, attempt, self._secrets)
         limit = asyncio.timeout(node.timeout)
+        context = Context(frame, node, attempt, self._secrets, limit)
         try:
             async with limit:
                 outcome = await node.type.run(params, context)
@@ -141,18 +141,27 @@ class NodeExecutor:
 class Context:
     """What a node with effects sees of its run (see `flowfuse.node.RunContext`)."""
 
-    __slots__ = ("_frame", "_node", "_secrets", "attempt", "execution", "literal_host", "node", "now_us",
-                 "opened", "operator")  # fmt: skip
+    __slots__ = ("_frame", "_limit", "_node", "_secrets", "attempt", "execution", "literal_host", "node",
+                 "now_us", "opened", "operator", "timezone", "workspace")  # fmt: skip
 
-    def __init__(self, frame: Frame, node: NodePlan, attempt: int, secrets: Secrets) -> None:
-        self._frame, self._node, self._secrets = frame, node, secrets
+    def __init__(
+        self, frame: Frame, node: NodePlan, attempt: int, secrets: Secrets, limit: asyncio.Timeout
+    ) -> None:
+        self._frame, self._node, self._secrets, self._limit = frame, node, secrets, limit
         self.execution = id_text(frame.run.id)
         self.node = node.id
         self.attempt = attempt
         self.now_us = frame.now_us
         self.literal_host = node.literal_host
         self.operator = frame.run.operator
+        self.timezone = frame.run.timezone
+        self.workspace = frame.run.workspace
         self.opened: Any = None
+
+    def own_timeout(self) -> float | None:
+        """For a node that may have to wait its turn first: it keeps its time itself."""
+        self._limit.reschedule(None)
+        return self._node.timeout
 
     def idempotency_key(self, page: int = 0) -> str:
         """One key for all attempts of this effect: retries, resumes, an unedited requeue."""

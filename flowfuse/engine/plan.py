@@ -66,7 +66,7 @@ class NodePlan:
         self.any_join = node.join == "any"
         self.disabled = node.disabled
         self.pinned = node.pinned
-        self.pure = not node_type.effects
+        self.pure = not node_type.effects and not node_type.detached
         self.loop = node_type.loop
         self.in_count = 0
         self.only_source = ""
@@ -188,7 +188,7 @@ class _Compiler:
         elif node.loop:
             node.resolve = node.config.resolver()
             self._close_loop(node)
-        elif node.type.effects:
+        elif not node.pure:
             node.resolve = node.config.resolver()
         else:
             node.step = node.type.prepare(node.config)
