@@ -235,9 +235,7 @@ class ExecutionController:
 
     async def wait_end(self, run: Run, timeout: float) -> Run:
         """Wait until the execution has ended, through waits and pauses; the run as it is then."""
-        if run.state in TERMINAL:
-            if run.accepted is not None:
-                await run.accepted
+        if run.state in TERMINAL and not run.committing:
             return run
         ended = await self._ends.wait(run.id, timeout)
         return ended if ended is not None else self.runs.get(run.id, run)
@@ -271,6 +269,7 @@ class ExecutionController:
         segment = run.take_segment()
         launches, run.launches = run.launches, []
         blobs, run.blobs = run.blobs, []
+        also, run.also = run.also, []
         insert = update = delivery = None
         if not run.inserted:
             insert, delivery = row_of(run), run.delivery
@@ -293,6 +292,7 @@ class ExecutionController:
                 update=update,
                 delivery=delivery,
                 blobs=blobs,
+                also=also,
             )
         )
 

@@ -29,6 +29,14 @@ DEEPEST = 1000
 """As many brackets as make the check of an input look at how deep it is nested."""
 
 
+def check_storable(value: Value, field: str) -> None:
+    """Refuse what came from outside and is no JSON value of ours. Raises RequestInvalid."""
+    try:
+        check_incoming(value, DEEPEST)
+    except OutputInvalid as error:
+        raise RequestInvalid(field=field, reason=error.parameters["reason"]) from None
+
+
 def all_problems(raw: Any, validation: ValidationEngine) -> list[Problem]:
     """Everything that is wrong with plain values that were meant as a document, in one answer.
 
@@ -188,10 +196,7 @@ class Drafts:
         self, workspace: str, name: str, content: Content, value: Value, trigger: str | None, mode: str
     ) -> Run:
         chosen = choose_trigger(content.document, self._catalogue, trigger)
-        try:
-            check_incoming(value, DEEPEST)
-        except OutputInvalid as error:
-            raise RequestInvalid(field="input", reason=error.parameters["reason"]) from None
+        check_storable(value, "input")
         return await self._controller.execute(workspace, name, content, chosen, value, mode=mode)
 
     def _must_run(self, workflow: Workflow) -> None:
