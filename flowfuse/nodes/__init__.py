@@ -19,6 +19,7 @@ from flowfuse.nodes.transforms.merge import Merge
 from flowfuse.nodes.transforms.set import SetFields
 from flowfuse.nodes.transforms.split_out import SplitOut
 from flowfuse.nodes.triggers.manual import ManualTrigger
+from flowfuse.nodes.triggers.schedule import ScheduleTrigger
 from flowfuse.nodes.triggers.webhook import WebhookTrigger
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def catalogue(api: APIClient) -> Catalogue:
         [
             ManualTrigger(),
             WebhookTrigger(),
+            ScheduleTrigger(),
             HttpRequest(api),
             Respond(),
             WaitAction(),

@@ -98,6 +98,7 @@ def test_a_run_whose_segment_is_damaged_does_not_stop_the_others(world: World, e
 def test_a_damaged_content_is_named(world: World, engine: Engine) -> None:
     detail = run(engine, flow(put("a", 1), edges="start>a"))
     world._keeper.execute("UPDATE contents SET document = X'7b7d'")
+    engine = world.reboot()
     with pytest.raises(SegmentBroken):
         engine.do(engine.history.detail(WORKSPACE, detail.execution.id))
 
