@@ -19,6 +19,7 @@ from flowfuse.data.accounts import Accounts
 from flowfuse.data.database import Database
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.folder import DataFolder
+from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
@@ -27,6 +28,7 @@ from flowfuse.engine.history import History
 from flowfuse.engine.operations import Editor
 from flowfuse.engine.queue import QueueManager
 from flowfuse.engine.rollback import Rollback
+from flowfuse.engine.scheduler import DateJob, SchedulerService
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.validation import ValidationEngine
 from flowfuse.events import EventBus
@@ -91,6 +93,7 @@ class Engine:
         self.database = Database(folder.database, asset_root("migrations"))
         self.executions = ExecutionRepository(self.database)
         self.workflows = WorkflowRepository(self.database, self.clock, Editor)
+        self.schedules = ScheduleRepository(self.database)
         self.accounts = Accounts(self.database, self.clock, self.ids)
         self.vault = CredentialVault(self.database, self.clock)
         guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
@@ -119,8 +122,9 @@ class Engine:
             self.executions, self.state, self.history, self.controller, self.ids, self.clock
         )
         self.drafts = Drafts(
-            self.workflows, self.validation, self.controller, self.catalogue, self.ids, self.bus
+            self.workflows, self.validation, self.controller, self.catalogue, self.clock, self.ids, self.bus
         )
+        self.scheduler = SchedulerService(self.clock, self.schedules, self.controller, self.bus, DateJob())
 
     @asynccontextmanager
     async def running(self, *, work: bool = True) -> AsyncIterator[Engine]:
@@ -139,6 +143,7 @@ class Engine:
             stack.push_async_callback(self.drain)
             if work:
                 self.supervisor.run("controller", self.controller.work)
+                self.supervisor.run("scheduler", self.scheduler.work)
             self.supervisor.run("health", self._watch_health)
             stack.push_async_callback(self.supervisor.stop)
             yield self
@@ -189,6 +194,8 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "workflows": engine.workflows,
         "executions": engine.executions,
         "controller": engine.controller,
+        "schedules": engine.schedules,
+        "scheduler": engine.scheduler,
         "drafts": engine.drafts,
         "history": engine.history,
         "rollback": engine.rollback,

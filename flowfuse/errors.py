@@ -2,7 +2,7 @@
 
 FlowFuseError
   Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  ConfigInvalid
-                     TooLarge  ConditionMissing  MethodNotTaken
+                     ScheduleInvalid  TooLarge  ConditionMissing  MethodNotTaken
   NotFound  Denied  SignInNeeded
   Conflict           StaleVersion  Duplicate  IllegalTransition
   Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
@@ -25,6 +25,7 @@ SENTENCES: dict[str, str] = {
     "params_invalid": "{field}: {reason}",
     "expression_invalid": "{reason}",
     "request_invalid": "{field}: {reason}",
+    "schedule_invalid": "{field}: {reason}",
     "condition_missing": "Say by If-Match which state of the draft the change is based on: its ETag.",
     "method_not_allowed": "{method} is not taken here, but {allowed}.",
     "too_large": "The {what} is larger than {limit} bytes.",
@@ -120,6 +121,12 @@ class ConfigInvalid(Invalid):
     """A setting of the process (flag, environment, flowfuse.toml) cannot be used."""
 
     code = "config_invalid"
+
+
+class ScheduleInvalid(Invalid):
+    """A schedule is none, or is never due; `field` names what is wrong with it."""
+
+    code = "schedule_invalid"
 
 
 class TooLarge(Invalid):

@@ -42,6 +42,13 @@ class WorkflowChanged(Struct, frozen=True):
     workflow: str
 
 
+class SchedulesChanged(Struct, frozen=True):
+    """The schedules of a workflow are others now: what is due next may be, too."""
+
+    workspace: str
+    workflow: str
+
+
 class NodeStarted(Struct, frozen=True):
     """An attempt has left. Not numbered, and lost where nobody listens."""
 

@@ -286,6 +286,28 @@ class WorkflowSummary(Struct, frozen=True, kw_only=True):
     last_number: int
 
 
+class Schedule(Struct, frozen=True, kw_only=True):
+    """A published schedule trigger. `recurrence` is the JSON of the engine's `Recurrence`."""
+
+    workspace: str
+    workflow: str
+    node: str
+    recurrence: str
+    catch_up: str
+    paused: bool
+    next_due: int | None
+
+
+class Fire(Struct, frozen=True, kw_only=True):
+    """What became of a due time: `fired`, or not; `count` of them, where several were skipped at once."""
+
+    due: int
+    outcome: str
+    count: int
+    execution: str | None
+    at: int
+
+
 class Version(Struct, frozen=True, kw_only=True):
     """An immutable state of a workflow, made by publish."""
 

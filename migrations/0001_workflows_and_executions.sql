@@ -87,7 +87,9 @@ CREATE TABLE executions (
     owner TEXT,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    claim_seq INTEGER NOT NULL,
+    -- What was committed but for starts of attempts; and that at the last death of the process under it.
+    progress INTEGER NOT NULL,
+    died_at INTEGER NOT NULL,
     deaths INTEGER NOT NULL,
     created INTEGER NOT NULL,
     started INTEGER,

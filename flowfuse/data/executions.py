@@ -21,15 +21,15 @@ DELIVERY_US = 72 * 3600 * 1_000_000
 PAGE = 50
 
 _INSERT = """INSERT INTO executions (id, workspace_id, workflow_id, number, content_id, state, waiting,
- wake_at, trigger, mode, root, priority, owner, epoch, seq, claim_seq, deaths, created, started, finished,
- ran_us, reason, error)"""
-_WIDTH = 23
+ wake_at, trigger, mode, root, priority, owner, epoch, seq, progress, died_at, deaths, created, started,
+ finished, ran_us, reason, error)"""
+_WIDTH = 24
 _NUMBER = 3
 _SEGMENT = "INSERT INTO segments (execution_id, first_seq, workspace_id, data)"
 _BLOB = "INSERT OR IGNORE INTO blobs (workspace_id, hash, size, data) VALUES (?, ?, ?, ?)"
 _DELIVERY = "INSERT INTO deliveries (workspace_id, trigger, delivery, execution_id, expires)"
-_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?, claim_seq = ?,
- deaths = ?, started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
+_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?, progress = ?,
+ started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
 
 _LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
  started, finished, reason, error"""
@@ -48,7 +48,8 @@ class ExecutionWrite(Write):
     """What one run commits at once: its row or the change of it, a segment, blobs, a delivery id."""
 
     __slots__ = (
-        "blobs", "callback", "delivery", "insert", "repository", "segment", "token", "update", "workspace",
+        "also", "blobs", "callback", "delivery", "insert", "repository", "segment", "token", "update",
+        "workspace",
     )  # fmt: skip
     bulk = True
 
@@ -64,11 +65,12 @@ class ExecutionWrite(Write):
         update: tuple[Any, ...] | None = None,
         delivery: tuple[str, str, int] | None = None,
         blobs: Sequence[tuple[bytes, bytes]] = (),
+        also: Sequence[Callable[[sqlite3.Connection], None]] = (),
     ) -> None:
         self.repository, self.workspace, self.callback = repository, workspace, callback
         self.token = token
         self.insert, self.segment, self.update = insert, segment, update
-        self.delivery, self.blobs = delivery, blobs
+        self.delivery, self.blobs, self.also = delivery, blobs, also
 
     def apply(self, connection: sqlite3.Connection) -> int | None:
         return self.apply_all(connection, [self])[0]
@@ -92,6 +94,8 @@ class ExecutionWrite(Write):
                 row = write.insert
                 numbers[index] = repository.next_number(connection, row[1], row[2])
                 rows.append((*row[:_NUMBER], numbers[index], *row[_NUMBER + 1 :]))
+            for change in write.also:
+                change(connection)
             if write.segment is not None:
                 segments.append(write.segment)
         if rows:
@@ -280,7 +284,7 @@ class ExecutionRepository:
             connection.execute(
                 f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, "
                 "mode, "
-                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL "
+                "ifnull(root, id), priority, owner, ?, 0, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL "
                 "FROM executions WHERE id = ? AND workspace_id = ?",
                 (fresh, number, epoch, now_us, now_us, old, workspace),
             )

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.data.executions import ExecutionRepository, ExecutionWrite
@@ -171,9 +172,11 @@ class ExecutionController:
         mode: str = "production",
         delivery: tuple[str, str] | None = None,
         root: bytes | None = None,
+        claim: Callable[[bytes], Any] | None = None,
     ) -> Run:
         """Accept an execution and begin it. It is safe once `run.accepted` is done.
 
+        `claim(id)` gives a change of other tables that stands or falls with the acceptance.
         Raises Draining, QueueFull, and OutputInvalid where the value is not JSON.
         """
         self.check_accepting()
@@ -194,6 +197,8 @@ class ExecutionController:
         run.accepted = asyncio.get_running_loop().create_future()
         if delivery is not None:
             run.delivery = (*delivery, now_us)
+        if claim is not None:
+            run.also.append(claim(run.id))
         self.walker.accept(run)
         room = self._has_room()
         self._enter(run)
@@ -217,12 +222,27 @@ class ExecutionController:
         value: Value,
         *,
         mode: str = "production",
+        claim: Callable[[bytes], Any] | None = None,
     ) -> Run:
         """`start`, and wait until the execution is accepted (the seed's executeWorkflow)."""
-        run = self.start(workspace, workflow, content.id, self.plan(content), trigger, value, mode=mode)
+        run = self.start(
+            workspace, workflow, content.id, self.plan(content), trigger, value, mode=mode, claim=claim
+        )
         assert run.accepted is not None
         await run.accepted
         return run
+
+    async def fire(
+        self, workspace: str, workflow: str, trigger: str, value: Value, claim: Callable[[bytes], Any]
+    ) -> None:
+        """Accept a run of the published version; `claim(id)` is a change within the same commit.
+
+        Raises NotFound where the workflow is not published, what `start` raises, and what the claim does.
+        """
+        content = await self._workflows.published(workspace, workflow)
+        if content is None:
+            raise NotFound(what="published workflow", id=workflow)
+        await self.execute(workspace, workflow, content, trigger, value, claim=claim)
 
     async def wait_answer(self, run: Run, timeout: float) -> Answer | None:
         """Wait until the run has answered, ended, or waits itself; None after the timeout or a wait.
@@ -235,9 +255,7 @@ class ExecutionController:
 
     async def wait_end(self, run: Run, timeout: float) -> Run:
         """Wait until the execution has ended, through waits and pauses; the run as it is then."""
-        if run.state in TERMINAL:
-            if run.accepted is not None:
-                await run.accepted
+        if run.state in TERMINAL and not run.committing:
             return run
         ended = await self._ends.wait(run.id, timeout)
         return ended if ended is not None else self.runs.get(run.id, run)
@@ -271,6 +289,7 @@ class ExecutionController:
         segment = run.take_segment()
         launches, run.launches = run.launches, []
         blobs, run.blobs = run.blobs, []
+        also, run.also = run.also, []
         insert = update = delivery = None
         if not run.inserted:
             insert, delivery = row_of(run), run.delivery
@@ -293,6 +312,7 @@ class ExecutionController:
                 update=update,
                 delivery=delivery,
                 blobs=blobs,
+                also=also,
             )
         )
 

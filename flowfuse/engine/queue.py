@@ -64,16 +64,18 @@ class QueueManager:
         await self._database.write(lambda connection: _set_meta(connection, "clean_shutdown", 1))
 
     async def recover(self, *, died: bool) -> Recovered:
-        """Running executions to continue. After a death, those under way are counted against it."""
+        """Running executions to continue. After a death, those under way are counted against it.
+
+        `died_at` is how far the run had come at the last death: further now, and the count begins anew.
+        That an attempt was started once more is no progress.
+        """
         last = self.epoch - 1
 
         def count(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             if died:
                 connection.execute(
-                    "UPDATE executions SET deaths = CASE WHEN deaths > 0 AND claim_seq = "
-                    "(SELECT ifnull(max(first_seq), 0) FROM segments WHERE execution_id = id) "
-                    "THEN deaths + 1 ELSE 1 END, "
-                    "claim_seq = (SELECT ifnull(max(first_seq), 0) FROM segments WHERE execution_id = id) "
+                    "UPDATE executions SET died_at = progress, "
+                    "deaths = CASE WHEN deaths > 0 AND died_at = progress THEN deaths + 1 ELSE 1 END "
                     "WHERE state = 1 AND waiting IS NULL AND epoch = ?",
                     (last,),
                 )
@@ -112,8 +114,8 @@ class QueueManager:
             return [(row["workspace_id"], bytes(row["id"])) for row in rows]
 
         claimed: list[tuple[str, bytes]] = await self._database.write(claim)
-        # Fewer than asked for were all there are; those that are just being accepted add themselves.
-        self.pending = max(1, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
+        # Fewer than asked for were all there are, but for those that are just being accepted.
+        self.pending = max(0, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
         return claimed
 
     async def cancel_row(self, workspace: str, raw: bytes, now_us: int) -> sqlite3.Row | None:

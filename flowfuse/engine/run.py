@@ -60,13 +60,14 @@ class Run:
 
     __slots__ = (
         "accepted",
+        "also",
         "answer",
         "base_us",
+        "begun",
         "blobs",
         "broken",
         "buffer",
         "buffer_bytes",
-        "claim_seq",
         "committing",
         "content_id",
         "created",
@@ -150,7 +151,7 @@ class Run:
         self.variables: dict[str, Value] = settings.variables
         self.operator = mode == "cli"
         self.seq = 0
-        self.claim_seq = 0
+        self.begun = 0  # records that say only that an attempt was started
         self.deaths = 0
         self.ran_us = 0
         self.reason: str | None = None
@@ -159,6 +160,7 @@ class Run:
         self.answer: Answer | None = None
         self.inserted = False
         self.delivery: tuple[str, str, int] | None = None
+        self.also: list[Callable[[Any], None]] = []  # changes of other tables, within the next commit
         self.buffer: list[bytes] = []
         self.buffer_bytes = 0
         self.blobs: list[tuple[bytes, bytes]] = []
@@ -263,16 +265,16 @@ def row_of(run: Run) -> tuple[Any, ...]:
     return (
         run.id, run.workspace, run.workflow_id, 0, run.content_id, int(run.state), run.waiting, _wake_at(run),
         run.trigger.id, run.mode, None if run.root == run.id else run.root, run.priority, run.owner,
-        run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run), run.ran(), run.reason,
-        None if run.error is None else json_bytes(run.error),
+        run.epoch, run.seq, run.seq - run.begun, 0, run.deaths, run.created, run.started, _finished(run),
+        run.ran(), run.reason, None if run.error is None else json_bytes(run.error),
     )  # fmt: skip
 
 
 def change_of(run: Run) -> tuple[Any, ...]:
     """The columns that change with a run."""
     return (
-        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq, run.claim_seq,
-        run.deaths, run.started, _finished(run), run.ran(), run.reason,
+        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq, run.seq - run.begun,
+        run.started, _finished(run), run.ran(), run.reason,
         None if run.error is None else json_bytes(run.error), run.id,
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from flowfuse.nodes.transforms.merge import Merge
 from flowfuse.nodes.transforms.set import SetFields
 from flowfuse.nodes.transforms.split_out import SplitOut
 from flowfuse.nodes.triggers.manual import ManualTrigger
+from flowfuse.nodes.triggers.schedule import ScheduleTrigger
 from flowfuse.nodes.triggers.webhook import WebhookTrigger
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def catalogue(api: APIClient, code: CodeRunner) -> Catalogue:
         [
             ManualTrigger(),
             WebhookTrigger(),
+            ScheduleTrigger(),
             HttpRequest(api),
             CodeAction(code),
             Respond(),

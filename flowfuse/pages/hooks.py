@@ -215,7 +215,8 @@ class Hooks:
             await self._answer_again(error.parameters["execution"], target, send)
 
     async def _answer(self, run: Run, target: Target, send: Any) -> None:
-        if target.params.respond == "at_once" or run.state in TERMINAL:
+        # What has ended already in one commit, its acceptance, is safe with that; all else is told of.
+        if target.params.respond == "at_once" or (run.state in TERMINAL and run.committing == 1):
             assert run.accepted is not None
             await run.accepted
         else:

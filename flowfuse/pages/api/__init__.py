@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages.api import credentials, executions, run, system, workflows
+from flowfuse.pages.api import credentials, executions, run, schedules, system, workflows
 
 API = (
     workflows.list_workflows,
@@ -27,6 +27,11 @@ API = (
     executions.resume,
     executions.cancel,
     executions.answer,
+    schedules.list_schedules,
+    schedules.preview_schedule,
+    schedules.list_fires,
+    schedules.pause_schedule,
+    schedules.resume_schedule,
     credentials.list_credentials,
     credentials.create_credential,
     credentials.replace_credential,
