@@ -18,6 +18,7 @@ from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.database import Database
 from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.workflows import WorkflowRepository
@@ -99,6 +100,7 @@ class Engine:
         guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
         self.api = APIClient(guard, own_port=config.port)
         self.code = CodeRunner()
+        self.files = FileStore(folder.files, self.database, self.clock)
         self.catalogue = catalogue(self.api, self.code)
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
@@ -145,6 +147,7 @@ class Engine:
                 self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
             self.supervisor.run("health", self._watch_health)
+            self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)
             yield self
 
@@ -203,6 +206,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "catalogue": engine.catalogue,
         "vault": engine.vault,
         "code": engine.code,
+        "files": engine.files,
         "accounts": engine.accounts,
         "database": engine.database,
         "bus": engine.bus,

@@ -6,6 +6,7 @@ FlowFuseError
   NotFound  Denied  SignInNeeded
   Conflict           StaleVersion  Duplicate  IllegalTransition
   Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
+                     FileNotKept
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
     OutputInvalid    NodeStopped  Interrupted  CodeError
@@ -42,6 +43,7 @@ SENTENCES: dict[str, str] = {
     "database_unavailable": "The database cannot be written: {reason}",
     "server_lost": "The server at {address} does not answer: {reason}",
     "refused": "{reason}",
+    "file_not_kept": "The file cannot be kept: {reason}. Nothing of it was stored.",
     "expression_failed": "{reason}",
     "loop_limit": "The loop did not end within {limit} rounds.",
     "remote_error": "{method} {host} answered {status}{detail}",
@@ -229,6 +231,12 @@ class Refused(Unavailable):
     """The server that holds the data folder cannot do it now, and says why."""
 
     code = "refused"
+
+
+class FileNotKept(Unavailable):
+    """The disk did not take a file (full, read-only, broken); nothing of it was kept."""
+
+    code = "file_not_kept"
 
 
 class NodeFailed(FlowFuseError):

@@ -169,6 +169,9 @@ class RunContext(Protocol):
     def idempotency_key(self, page: int = 0) -> str:
         """The key that all attempts of this effect carry."""
 
+    async def evaluate(self, field: str, **names: Value) -> Value:
+        """A lazy field worked out now, with values for its own names (`NodeType.lazy_names`)."""
+
     async def credential(self) -> Any:
         """The node's credential, opened now; None where it names none."""
 
@@ -190,6 +193,8 @@ class NodeType:
     output: ClassVar[Any] = Any
     default_timeout: ClassVar[float | None] = None
     takes_credential: ClassVar[bool] = False
+    lazy_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Names beyond the usual that expressions of a lazy field see, by field."""
     example: ClassVar[Mapping[str, Any]] = {}
 
     @property
