@@ -97,11 +97,17 @@ class Engine:
         self.schedules = ScheduleRepository(self.database)
         self.accounts = Accounts(self.database, self.clock, self.ids)
         self.vault = CredentialVault(self.database, self.clock)
-        guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
-        self.api = APIClient(guard, own_port=config.port)
-        self.code = CodeRunner()
         self.files = FileStore(folder.files, self.database, self.clock)
-        self.catalogue = catalogue(self.api, self.code)
+        guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
+        self.api = APIClient(
+            guard,
+            own_port=config.port,
+            files=self.files,
+            proxy=config.network.proxy,
+            no_proxy=[parse_allowance(text) for text in config.network.no_proxy],
+        )
+        self.code = CodeRunner()
+        self.catalogue = catalogue(self.api, self.code, self.files)
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         self.state = StateManager(self.executions, self.workflows)
@@ -205,7 +211,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,
-        "code": engine.code,
+        "runner": engine.code,
         "files": engine.files,
         "accounts": engine.accounts,
         "database": engine.database,

@@ -335,7 +335,7 @@ def check_shape(value: Any, type_hint: Any, path: str, *, expressions: bool = Fa
     inner = _unwrap(type_hint)
     if inner is not type_hint and not isinstance(value, dict | list):
         return _leaf(value, type_hint, path)
-    struct = _struct_of(inner)
+    struct = struct_of(inner)
     if struct is not None and (isinstance(value, dict) or inner is struct):
         return _check_struct(value, struct, path, expressions)
     if typing.get_origin(inner) is list and isinstance(value, list):
@@ -359,8 +359,9 @@ def _unwrap(type_hint: Any) -> Any:
     return typing.get_args(type_hint)[0] if hasattr(type_hint, "__metadata__") else type_hint
 
 
-def _struct_of(type_hint: Any) -> type[Struct] | None:
-    """The one struct in a type such as `Retry | None`."""
+def struct_of(type_hint: Any) -> type[Struct] | None:
+    """The one struct in a type such as `Annotated[Retry | None, …]`."""
+    type_hint = _unwrap(type_hint)
     origin = typing.get_origin(type_hint)
     inner = typing.get_args(type_hint) if origin in (typing.Union, types.UnionType) else ()
     candidates = [type_hint, *inner]

@@ -24,18 +24,19 @@ from flowfuse.nodes.triggers.schedule import ScheduleTrigger
 from flowfuse.nodes.triggers.webhook import WebhookTrigger
 
 if TYPE_CHECKING:
+    from flowfuse.data.files import FileStore
     from flowfuse.integrations.client import APIClient
     from flowfuse.sandbox.runner import CodeRunner
 
 
-def catalogue(api: APIClient, code: CodeRunner) -> Catalogue:
+def catalogue(api: APIClient, code: CodeRunner, files: FileStore) -> Catalogue:
     """Every node type, with the tools it works with."""
     return Catalogue(
         [
             ManualTrigger(),
             WebhookTrigger(),
             ScheduleTrigger(),
-            HttpRequest(api),
+            HttpRequest(api, files),
             CodeAction(code),
             Respond(),
             WaitAction(),
@@ -59,7 +60,8 @@ def described() -> Catalogue:
     from flowfuse.integrations.client import APIClient
     from flowfuse.sandbox.runner import CodeRunner
 
-    return catalogue(APIClient(AddressGuard()), CodeRunner())
+    no_files: Any = None
+    return catalogue(APIClient(AddressGuard()), CodeRunner(), no_files)
 
 
 def describe(node_type: NodeType) -> dict[str, Any]:

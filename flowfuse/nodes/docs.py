@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from flowfuse.node import NodeType, ParamField
+from flowfuse.node import NodeType, ParamField, Params, param_fields, struct_of
 from flowfuse.nodes import described
 
 FAMILIES = {
@@ -51,12 +51,22 @@ def _section(node_type: NodeType) -> list[str]:
     ]
     if node_type.fields:
         lines += ["", "| field | default | what it is |", "|---|---|---|"]
-        lines += [_row(field) for field in node_type.fields]
+        lines += [row for field in node_type.fields for row in _rows(field)]
     if node_type.output_schema:
         schema = json.dumps(node_type.output_schema, sort_keys=True)
         lines += ["", f"Gives: `{schema}`"]
     example = json.dumps(node_type.example, ensure_ascii=False)
     return [*lines, "", "```json", example, "```"]
+
+
+def _rows(field: ParamField) -> list[str]:
+    """A field, and those of the object that it may hold."""
+    inner = struct_of(field.type)
+    rows = [_row(field)]
+    if inner is not None and issubclass(inner, Params):
+        for each in param_fields(inner):
+            rows.append(_row(msgspec.structs.replace(each, name=f"{field.name}.{each.name}")))
+    return rows
 
 
 def _row(field: ParamField) -> str:

@@ -1,0 +1,164 @@
+"""What comes back from a call: read within bounds, as JSON, text, or a file that is streamed to the disk."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from flowfuse.data.files import FileStore
+from flowfuse.errors import NodeFailed, OutputInvalid, RemoteError, TooLarge
+from flowfuse.integrations.credential import OpenCredential
+from flowfuse.model import Value
+
+MAX_DECODED = 32_000_000
+"""Bytes of an answer that becomes a value, after decompression."""
+MAX_FILE = 10_000_000_000
+"""Bytes of an answer that becomes a file."""
+EXCERPT, EXCERPT_READ = 200, 10_000
+"""Characters of a refusal that its error shows, and bytes of it that are read for them."""
+_TEXTS = (
+    "json",
+    "xml",
+    "javascript",
+    "x-www-form-urlencoded",
+    "yaml",
+    "x-yaml",
+    "toml",
+    "graphql",
+    "x-ndjson",
+)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back. `link` is where the next page is, by the header Link."""
+
+    status: int
+    headers: dict[str, str]
+    body: Value
+    size: int = 0
+    link: str = ""
+    url: str = ""
+
+
+def headers_of(response: Any) -> dict[str, str]:
+    """The headers with lower-case names."""
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+async def body_of(
+    response: Any, wanted: str, limit: int, files: FileStore | None, workspace: str
+) -> tuple[Value, int]:
+    """The body in the wanted form, and its size. Raises NodeFailed, OutputInvalid, FileNotKept."""
+    kind = _kind(response)
+    if files is not None and (wanted == "file" or (wanted == "auto" and not _is_text(kind))):
+        return await _to_file(response, limit or MAX_FILE, files, workspace, always=wanted == "file")
+    raw = await _read(response, limit or MAX_DECODED)
+    return _decode(response, raw, wanted, kind), len(raw)
+
+
+def _kind(response: Any) -> str:
+    kind: str = response.headers.get("content-type", "")
+    return kind.partition(";")[0].strip().lower()
+
+
+def _is_text(kind: str) -> bool:
+    family, _, name = kind.partition("/")
+    return not kind or family == "text" or name.rpartition("+")[2] in _TEXTS
+
+
+async def _to_file(
+    response: Any, limit: int, files: FileStore, workspace: str, *, always: bool
+) -> tuple[Value, int]:
+    try:
+        async with files.writing(workspace, limit) as writer:
+            async for piece in response.aiter_bytes():
+                await writer.write(piece)
+            if not writer.size and not always:
+                return None, 0
+            kept = await writer.finish(_name(response), _kind(response))
+            return kept.value(), kept.size
+    except TooLarge:
+        raise _too_large(limit) from None
+
+
+def _name(response: Any) -> str:
+    """What the peer calls the file, else the last part of the address."""
+    from email.message import Message
+
+    message = Message()
+    message["content-disposition"] = response.headers.get("content-disposition", "")
+    return message.get_filename() or unquote(response.url.path.rpartition("/")[2])
+
+
+async def _read(response: Any, limit: int) -> bytes:
+    parts, size = [], 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> NodeFailed:
+    words = f"{limit / 1_000_000:g} MB" if limit >= 100_000 else f"{limit} bytes"
+    return NodeFailed(
+        reason=f"The answer is larger than {words}",
+        hint="Raise max_bytes, or take the answer as a file (response: file).",
+    )
+
+
+def _decode(response: Any, raw: bytes, wanted: str, kind: str) -> Value:
+    if wanted == "json" or (wanted == "auto" and kind.endswith(("/json", "+json"))):
+        if not raw:
+            return None
+        try:
+            return msgspec.json.decode(raw)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if wanted == "json":
+                raise OutputInvalid(reason=f"the answer is not JSON: {error}") from None
+    charset = response.charset_encoding or "utf-8"
+    try:
+        return raw.decode(charset)
+    except (UnicodeDecodeError, LookupError):
+        named = response.headers.get("content-type", "no content type")
+        raise OutputInvalid(reason=f"the answer is no text ({named})") from None
+
+
+async def remote_error(request: Any, response: Any, credential: OpenCredential | None) -> RemoteError:
+    """The error of a status that is not accepted, with the beginning of what the peer says."""
+    raw = b""
+    async for part in response.aiter_bytes():
+        raw += part[:EXCERPT_READ]
+        if len(raw) >= EXCERPT_READ:
+            break
+    text = raw[:EXCERPT_READ].decode("utf-8", "replace").strip()
+    if credential is not None:
+        # Before it is cut: a part of a secret would not be found any more.
+        text = credential.redact(text)
+    detail = f": {text[:EXCERPT]}" if text else ""
+    error = RemoteError(
+        method=request.method, host=request.url.host, status=response.status_code, detail=detail
+    )
+    error.retry_after = _retry_after(response.headers.get("retry-after"))
+    return error
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Seconds of a Retry-After header: a number or a date (RFC 9110 §10.2.3)."""
+    if text is None:
+        return None
+    if text.strip().isdigit():
+        return float(text)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
