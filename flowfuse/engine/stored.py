@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from itertools import islice
 from typing import Protocol
 
 from flowfuse.clock import Clock, id_text
@@ -132,11 +131,11 @@ class StoredRuns:
         resume = self._recovered.resume
         if not resume:
             return await self._queue.claim_pending(room, self._clock.now_us()) if self._queue.pending else []
-        places = list(islice(resume, room))
-        await self._queue.claim(places)
-        for _ in places:
-            resume.popleft()
-        return places
+        # One after the other: what is claimed counts as under way, should the process die now.
+        place = resume[0]
+        await self._queue.claim([place])
+        resume.popleft()
+        return [place]
 
     async def _read_again(self) -> None:
         for place in list(self._reread):
