@@ -18,6 +18,7 @@ from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.database import Database
 from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.workflows import WorkflowRepository
@@ -44,6 +45,7 @@ from flowfuse.pages.guards import PUBLIC, check_routes
 from flowfuse.pages.hooks import Hooks, HookTable
 from flowfuse.pages.render import Templates
 from flowfuse.resources import asset_root
+from flowfuse.sandbox.runner import CodeRunner
 from flowfuse.seal import Sealer
 from flowfuse.supervisor import Supervisor
 
@@ -97,7 +99,9 @@ class Engine:
         self.vault = CredentialVault(self.database, self.clock)
         guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
         self.api = APIClient(guard, own_port=config.port)
-        self.catalogue = catalogue(self.api)
+        self.code = CodeRunner()
+        self.files = FileStore(folder.files, self.database, self.clock)
+        self.catalogue = catalogue(self.api, self.code)
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         self.state = StateManager(self.executions, self.workflows)
@@ -135,6 +139,7 @@ class Engine:
             stack.push_async_callback(self.database.close)
             self.vault.unlock(Sealer(await self._master_key()))
             stack.push_async_callback(self.api.close)
+            stack.push_async_callback(self.code.close)
             await self.vault.check_key()
             await self.controller.open()
             stack.push_async_callback(self.drain)
@@ -142,6 +147,7 @@ class Engine:
                 self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
             self.supervisor.run("health", self._watch_health)
+            self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)
             yield self
 
@@ -199,6 +205,8 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,
+        "code": engine.code,
+        "files": engine.files,
         "accounts": engine.accounts,
         "database": engine.database,
         "bus": engine.bus,

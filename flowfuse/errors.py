@@ -6,9 +6,10 @@ FlowFuseError
   NotFound  Denied  SignInNeeded
   Conflict           StaleVersion  Duplicate  IllegalTransition
   Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
+                     FileNotKept
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
-    OutputInvalid    NodeStopped  Interrupted
+    OutputInvalid    NodeStopped  Interrupted  CodeError
   Corrupt            SealBroken  SegmentBroken  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
 
@@ -42,6 +43,7 @@ SENTENCES: dict[str, str] = {
     "database_unavailable": "The database cannot be written: {reason}",
     "server_lost": "The server at {address} does not answer: {reason}",
     "refused": "{reason}",
+    "file_not_kept": "The file cannot be kept: {reason}. Nothing of it was stored.",
     "expression_failed": "{reason}",
     "loop_limit": "The loop did not end within {limit} rounds.",
     "remote_error": "{method} {host} answered {status}{detail}",
@@ -50,6 +52,7 @@ SENTENCES: dict[str, str] = {
     "address_denied": "{host} is not an address that this workflow may call: {reason}",
     "output_invalid": "The node's output is not a JSON value: {reason}",
     "stopped": "{reason}",
+    "code_error": "{reason}",
     "interrupted": "The server stopped while this node was running, so it may have had its effect.",
     "config_invalid": "{field}: {reason}",
     "seal_broken": "{reason}",
@@ -230,6 +233,12 @@ class Refused(Unavailable):
     code = "refused"
 
 
+class FileNotKept(Unavailable):
+    """The disk did not take a file (full, read-only, broken); nothing of it was kept."""
+
+    code = "file_not_kept"
+
+
 class NodeFailed(FlowFuseError):
     """A node's attempt ended in an error. Recorded on the run; the executor asks only `.retryable`."""
 
@@ -239,6 +248,7 @@ class NodeFailed(FlowFuseError):
         super().__init__(**parameters)
         self.hint = hint
         self.retry_after: float | None = None
+        self.printed = ""
 
 
 class ExpressionFailed(NodeFailed):
@@ -294,6 +304,12 @@ class NodeStopped(NodeFailed):
     """`action.fail`, or another stop that the document asked for; `custom` replaces the code."""
 
     code = "stopped"
+
+
+class CodeError(NodeFailed):
+    """A user's code ended in an error. `line`, `column` and `excerpt` say where in its source."""
+
+    code = "code_error"
 
 
 class Interrupted(NodeFailed):

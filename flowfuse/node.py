@@ -2,7 +2,8 @@
 
 A type is *pure* (a function of its input and expressions: it may run at any moment and run again) or
 has *effects* (it touches the world: its attempt is committed before it starts). A pure type gives the
-engine one closure per placed node, made once per plan. A type with effects is a coroutine.
+engine one closure per placed node, made once per plan. A type with effects is a coroutine; so is one
+that is *detached*: pure, but worked out elsewhere, so that the engine waits for it.
 """
 
 from __future__ import annotations
@@ -159,9 +160,17 @@ class RunContext(Protocol):
     now_us: int
     literal_host: bool
     operator: bool
+    timezone: str
+    workspace: str
+
+    def own_timeout(self) -> float | None:
+        """The node's timeout in seconds, which the node itself keeps from here on."""
 
     def idempotency_key(self, page: int = 0) -> str:
         """The key that all attempts of this effect carry."""
+
+    async def evaluate(self, field: str, **names: Value) -> Value:
+        """A lazy field worked out now, with values for its own names (`NodeType.lazy_names`)."""
 
     async def credential(self) -> Any:
         """The node's credential, opened now; None where it names none."""
@@ -177,12 +186,15 @@ class NodeType:
     icon: ClassVar[str] = ""
     params: ClassVar[ParamsType]
     effects: ClassVar[bool] = False
+    detached: ClassVar[bool] = False
     is_trigger: ClassVar[bool] = False
     loop: ClassVar[Literal["", "for_each", "while"]] = ""
     ports: ClassVar[tuple[str, ...]] = ("main",)
     output: ClassVar[Any] = Any
     default_timeout: ClassVar[float | None] = None
     takes_credential: ClassVar[bool] = False
+    lazy_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Names beyond the usual that expressions of a lazy field see, by field."""
     example: ClassVar[Mapping[str, Any]] = {}
 
     @property
@@ -218,7 +230,7 @@ class NodeType:
         raise TypeError(f"{self.type} has effects and no closure")
 
     async def run(self, params: Any, context: RunContext) -> Outcome:
-        """Run a node with effects once. Raises NodeFailed."""
+        """Run a node with effects, or a detached one, once. Raises NodeFailed."""
         raise TypeError(f"{self.type} is pure and has no coroutine")
 
 

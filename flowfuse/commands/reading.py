@@ -177,11 +177,9 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
 
 def list_nodes(options: argparse.Namespace) -> int:
     """Every node type."""
-    from flowfuse.integrations.addresses import AddressGuard
-    from flowfuse.integrations.client import APIClient
-    from flowfuse.nodes import catalogue, describe
+    from flowfuse.nodes import describe, described
 
-    types = list(catalogue(APIClient(AddressGuard())))
+    types = list(described())
     if options.json:
         print_json([describe(node_type) for node_type in types])
         return 0

@@ -291,6 +291,12 @@ class ExecutionRepository:
             insert_many(
                 connection, _SEGMENT, 4, [(fresh, first, workspace, data) for first, data in segments]
             )
+            connection.execute(
+                "INSERT INTO file_references (workspace_id, hash, execution_id) "
+                "SELECT workspace_id, hash, ? FROM file_references "
+                "WHERE execution_id = ? AND workspace_id = ?",
+                (fresh, old, workspace),
+            )
             self.save_numbers(connection)
 
         await self.database.write(insert)

@@ -8,6 +8,7 @@ events of an execution are its records, counted from 1.
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from functools import cache
 from typing import Any
@@ -32,6 +33,10 @@ INTERRUPTED = 11  # (11, node, path, attempt, at)                an effect was e
 
 BLOB_BYTES = 256 * 1024
 """A record larger than this keeps its value in a blob."""
+
+FILE_MARK = b"\xa5$file\xd9\x40"
+"""How the value of a file begins in MessagePack: the key, and a text of 64 characters."""
+_FILE = re.compile(re.escape(FILE_MARK) + rb"([0-9a-f]{64})")
 
 _COMPRESS_FROM = 1024
 _RAW, _ZSTD = 0, 1
@@ -131,6 +136,11 @@ def _decompressor() -> Any:
     import zstandard
 
     return zstandard.ZstdDecompressor()
+
+
+def files_in(packed: bytes) -> list[bytes]:
+    """The hashes of the files whose values stand in a record."""
+    return list({bytes.fromhex(found.decode()) for found in _FILE.findall(packed)})
 
 
 def digest_of(data: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from flowfuse.clock import id_text
+from flowfuse.data.files import references
 from flowfuse.engine import records
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.plan import NodePlan, Plan
@@ -228,6 +229,9 @@ class Run:
 
     def keep(self, packed: bytes, blob: records.Blob | None) -> None:
         """Add an encoded record to the segment."""
+        if records.FILE_MARK in packed or (blob is not None and records.FILE_MARK in blob.data):
+            found = records.files_in(packed if blob is None else blob.data)
+            self.also.append(references(self.workspace, self.id, found))
         if blob is not None:
             self.blobs.append((blob.digest, records.compress(blob.data)))
             self.buffer_bytes += len(blob.data)

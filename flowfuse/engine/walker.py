@@ -26,7 +26,7 @@ from flowfuse.errors import FlowFuseError, NodeFailed
 from flowfuse.expression import Heavy
 from flowfuse.faults import crash_point
 from flowfuse.model import RUNNING, NodeError, State, Value
-from flowfuse.node import Outcome, Output, Params, Wait
+from flowfuse.node import LogNote, Outcome, Output, Params, Wait
 
 log = logging.getLogger("flowfuse.engine")
 
@@ -128,7 +128,7 @@ class Walker:
         if node.step is None:
             # What now() gives is kept with the first attempt, so both are one reading of the clock.
             frame.now_us = run.now_us = self.clock.now_us()
-            then = self.loops.start if node.loop else self._attempt
+            then = self.loops.start if node.loop else self._begin
             self.with_params(frame, node, value, partial(then, frame, node, run.now_us))
             return
         try:
@@ -343,6 +343,16 @@ class Walker:
     def _heavy_done(self, frame: Frame, node: NodePlan, outcome: Outcome) -> None:
         self.complete(frame, node, outcome, 1)
 
+    def _begin(self, frame: Frame, node: NodePlan, first_us: int, params: Params) -> None:
+        """The first attempt. A detached node has no effect, so nothing needs to be committed before it."""
+        if not node.type.detached or node.node.retry is not None:
+            self._attempt(frame, node, first_us, params)
+            return
+        frame.active += 1
+        work = Work(frame, node, 0)
+        work.begin(self._effect(work, params, first_us))
+        self.host.live(frame.run, node, frame)
+
     def _attempt(
         self, frame: Frame, node: NodePlan, first_us: int, params: Params, attempt: int = 1, at_us: int = 0
     ) -> None:
@@ -367,7 +377,7 @@ class Walker:
         self.host.live(run, node, frame)
 
     async def _effect(self, work: Work, params: Params, first_us: int) -> None:
-        frame, node, attempt = work.frame, work.node, work.attempt
+        frame, node, attempt = work.frame, work.node, work.attempt or 1
         result: Outcome | NodeFailed
         frame.now_us = first_us
         try:
@@ -423,6 +433,8 @@ class Walker:
         self, frame: Frame, node: NodePlan, result: Outcome | NodeFailed, attempt: int, first_us: int
     ) -> None:
         frame.run.now_us = self.clock.now_us()
+        if isinstance(result, NodeFailed) and result.printed:
+            frame.run.take_note(frame, node, LogNote("info", result.printed))
         if isinstance(result, NodeFailed) and self._repeat(frame, node, result, attempt, first_us):
             return
         frame.active -= 1

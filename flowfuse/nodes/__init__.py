@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowfuse.node import Catalogue, NodeType
+from flowfuse.nodes.actions.code import CodeAction
 from flowfuse.nodes.actions.fail import FailAction
 from flowfuse.nodes.actions.http_request import HttpRequest
 from flowfuse.nodes.actions.log import LogAction
@@ -24,9 +25,10 @@ from flowfuse.nodes.triggers.webhook import WebhookTrigger
 
 if TYPE_CHECKING:
     from flowfuse.integrations.client import APIClient
+    from flowfuse.sandbox.runner import CodeRunner
 
 
-def catalogue(api: APIClient) -> Catalogue:
+def catalogue(api: APIClient, code: CodeRunner) -> Catalogue:
     """Every node type, with the tools it works with."""
     return Catalogue(
         [
@@ -34,6 +36,7 @@ def catalogue(api: APIClient) -> Catalogue:
             WebhookTrigger(),
             ScheduleTrigger(),
             HttpRequest(api),
+            CodeAction(code),
             Respond(),
             WaitAction(),
             LogAction(),
@@ -48,6 +51,15 @@ def catalogue(api: APIClient) -> Catalogue:
             Merge(),
         ]
     )
+
+
+def described() -> Catalogue:
+    """Every node type for reading and checking documents, where nothing is run."""
+    from flowfuse.integrations.addresses import AddressGuard
+    from flowfuse.integrations.client import APIClient
+    from flowfuse.sandbox.runner import CodeRunner
+
+    return catalogue(APIClient(AddressGuard()), CodeRunner())
 
 
 def describe(node_type: NodeType) -> dict[str, Any]:

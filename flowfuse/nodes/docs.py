@@ -11,10 +11,8 @@ from typing import Any
 
 import msgspec
 
-from flowfuse.integrations.addresses import AddressGuard
-from flowfuse.integrations.client import APIClient
 from flowfuse.node import NodeType, ParamField
-from flowfuse.nodes import catalogue
+from flowfuse.nodes import described
 
 FAMILIES = {
     "trigger": "Triggers start a run.",
@@ -27,7 +25,7 @@ FAMILIES = {
 
 def page() -> str:
     """The whole page as Markdown."""
-    types = list(catalogue(APIClient(AddressGuard())))
+    types = list(described())
     lines = [
         "# Node types",
         "",

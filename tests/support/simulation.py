@@ -30,7 +30,7 @@ from flowfuse.engine.state import StateManager
 from flowfuse.events import EventBus
 from flowfuse.model import TERMINAL, Event, Execution, ExecutionDetail, State, Value, Workflow
 from flowfuse.node import Catalogue
-from flowfuse.nodes import catalogue
+from flowfuse.nodes import described
 from tests.support.effects import EffectNode, Ledger
 
 T = TypeVar("T")
@@ -448,7 +448,7 @@ class Engine:
 
 
 EFFECT = EffectNode()
-CATALOGUE = Catalogue([*catalogue(api=None), EFFECT])  # type: ignore[arg-type]
+CATALOGUE = Catalogue([*described(), EFFECT])
 """All real node types, and the effect that the ledger counts."""
 _PLANS: dict[bytes, Plan] = {}
 

@@ -1,0 +1,44 @@
+"""The launcher: what runs behind it has no files, no TCP, no new privileges, and little memory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowfuse.sandbox import launcher
+
+LAUNCHER = Path(launcher.__file__)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+
+
+def _behind(binary: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-S", str(LAUNCHER), binary, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, env={"SECRET": "x"})
+
+
+def _landlock() -> bool:
+    import ctypes
+
+    return bool(ctypes.CDLL(None).syscall(444, None, 0, 1) >= 1)
+
+
+@pytest.mark.skipif(not _landlock(), reason="this kernel has no Landlock")
+def test_files_cannot_be_read_nor_written(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hidden")
+    read = _behind("/bin/cat", str(secret))
+    assert (read.stdout, "denied" in read.stderr) == ("", True)
+    written = _behind("/bin/cp", str(secret), str(tmp_path / "other"))
+    assert written.returncode != 0
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.skipif(not _landlock(), reason="this kernel has no Landlock")
+def test_no_other_program_can_be_started() -> None:
+    assert _behind("/bin/sh", "-c", "/bin/ls /").returncode != 0
+
+
+def test_environment_and_privileges_are_gone() -> None:
+    shell = "echo ${SECRET-none}; ulimit -v; ulimit -n; ulimit -c"
+    assert _behind("/bin/sh", "-c", shell).stdout.split() == ["none", str(launcher.MEMORY // 1024), "32", "0"]
