@@ -211,7 +211,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,
-        "runner": engine.code,
+        "code_runner": engine.code,
         "files": engine.files,
         "accounts": engine.accounts,
         "database": engine.database,

@@ -87,8 +87,7 @@ CREATE TABLE executions (
     owner TEXT,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    -- What was committed but for starts of attempts; and that at the last death of the process under it.
-    progress INTEGER NOT NULL,
+    -- The sequence number at the last death of the process under it.
     died_at INTEGER NOT NULL,
     deaths INTEGER NOT NULL,
     created INTEGER NOT NULL,
@@ -101,8 +100,12 @@ CREATE TABLE executions (
 
 CREATE UNIQUE INDEX executions_by_number ON executions (workspace_id, workflow_id, number);
 CREATE INDEX executions_not_completed ON executions (workspace_id, state, id) WHERE state <> 3;
-CREATE INDEX executions_pending ON executions (priority DESC, id) WHERE state = 0;
-CREATE INDEX executions_running ON executions (id) WHERE state = 1;
+CREATE INDEX executions_pending ON executions (priority DESC, id) WHERE state = 0 AND waiting IS NULL;
+-- Pending, but over the workflow's own limit of runs at a time.
+CREATE INDEX executions_held ON executions (workspace_id, workflow_id, priority DESC, id)
+    WHERE state = 0 AND waiting IS NOT NULL;
+CREATE INDEX executions_running ON executions (id) WHERE state = 1 AND waiting IS NULL;
+CREATE INDEX executions_active ON executions (workspace_id, workflow_id, id) WHERE state = 1;
 CREATE INDEX executions_wake ON executions (wake_at) WHERE wake_at IS NOT NULL;
 
 CREATE TABLE segments (

@@ -407,10 +407,10 @@ def migrate(connection: sqlite3.Connection, folder: Path) -> list[str]:
     Raises MigrationFailed for a database that a newer version wrote.
     """
     current = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if current and current == _newest(folder):
+    if current and current == newest_schema(folder):
         return []
     files = migration_files(folder)
-    newest = _newest(folder)
+    newest = newest_schema(folder)
     if current > newest:
         raise MigrationFailed(
             reason=f"The database is at schema {current}, this version knows {newest}. "
@@ -425,7 +425,8 @@ def migration_files(folder: Path) -> list[tuple[int, Path]]:
     return [(int(file.name[:4]), file) for file in files]
 
 
-def _newest(folder: Path) -> int:
+def newest_schema(folder: Path) -> int:
+    """The schema that this version writes: its newest migration's number."""
     files = migration_files(folder)
     return files[-1][0] if files else 0
 

@@ -21,14 +21,14 @@ DELIVERY_US = 72 * 3600 * 1_000_000
 PAGE = 50
 
 _INSERT = """INSERT INTO executions (id, workspace_id, workflow_id, number, content_id, state, waiting,
- wake_at, trigger, mode, root, priority, owner, epoch, seq, progress, died_at, deaths, created, started,
+ wake_at, trigger, mode, root, priority, owner, epoch, seq, died_at, deaths, created, started,
  finished, ran_us, reason, error)"""
-_WIDTH = 24
+_WIDTH = 23
 _NUMBER = 3
 _SEGMENT = "INSERT INTO segments (execution_id, first_seq, workspace_id, data)"
 _BLOB = "INSERT OR IGNORE INTO blobs (workspace_id, hash, size, data) VALUES (?, ?, ?, ?)"
 _DELIVERY = "INSERT INTO deliveries (workspace_id, trigger, delivery, execution_id, expires)"
-_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?, progress = ?,
+_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?,
  started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
 
 _LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
@@ -284,7 +284,7 @@ class ExecutionRepository:
             connection.execute(
                 f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, "
                 "mode, "
-                "ifnull(root, id), priority, owner, ?, 0, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL "
+                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL "
                 "FROM executions WHERE id = ? AND workspace_id = ?",
                 (fresh, number, epoch, now_us, now_us, old, workspace),
             )

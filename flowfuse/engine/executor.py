@@ -112,7 +112,6 @@ class NodeExecutor:
         """Record that an attempt starts: committed before its effect leaves."""
         run = frame.run
         run.write((ATTEMPT, node.index, frame.path, attempt, at_us - run.base_us))
-        run.begun += 1
 
     async def run_effect(self, frame: Frame, node: NodePlan, params: Params, attempt: int) -> Outcome:
         """Step 3 of a type with effects, and redaction. Raises NodeFailed."""

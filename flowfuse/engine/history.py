@@ -73,8 +73,8 @@ class History:
         """State, answer and result of an accepted run; waits, within the timeout, for one under way."""
         run = self._controller.runs.get(raw)
         if run is not None:
-            answer = await self._controller.wait_answer(run, timeout)
-            return run.state, answer, run.result
+            run = await self._controller.wait_answer(run, timeout)
+            return run.state, run.answer, run.result
         detail = await self.detail(workspace, id_text(raw))
         return State[detail.execution.state], detail.answer, detail.result
 

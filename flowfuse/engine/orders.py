@@ -40,6 +40,9 @@ class Host(Protocol):
     def let_go(self, run: Run) -> None:
         """An order is done with the run: it may leave the memory again."""
 
+    def freed(self, run: Run) -> None:
+        """The run does not count as running any more: another one of its workflow may begin."""
+
     async def reload(self, run: Run) -> None:
         """Lay the run's memory anew from what is committed, and let it go on."""
 
@@ -69,6 +72,7 @@ class Orders:
             self._timers.stop(run)
             run.move(State.paused)
             await self._host.committed(run)
+            self._host.freed(run)
 
     async def resume(self, workspace: str, execution: str) -> None:
         """Let a paused run go on."""

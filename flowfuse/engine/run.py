@@ -64,7 +64,6 @@ class Run:
         "also",
         "answer",
         "base_us",
-        "begun",
         "blobs",
         "broken",
         "buffer",
@@ -152,7 +151,6 @@ class Run:
         self.variables: dict[str, Value] = settings.variables
         self.operator = mode == "cli"
         self.seq = 0
-        self.begun = 0  # records that say only that an attempt was started
         self.deaths = 0
         self.ran_us = 0
         self.reason: str | None = None
@@ -269,7 +267,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
     return (
         run.id, run.workspace, run.workflow_id, 0, run.content_id, int(run.state), run.waiting, _wake_at(run),
         run.trigger.id, run.mode, None if run.root == run.id else run.root, run.priority, run.owner,
-        run.epoch, run.seq, run.seq - run.begun, 0, run.deaths, run.created, run.started, _finished(run),
+        run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run),
         run.ran(), run.reason, None if run.error is None else json_bytes(run.error),
     )  # fmt: skip
 
@@ -277,7 +275,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
 def change_of(run: Run) -> tuple[Any, ...]:
     """The columns that change with a run."""
     return (
-        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq, run.seq - run.begun,
+        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq,
         run.started, _finished(run), run.ran(), run.reason,
         None if run.error is None else json_bytes(run.error), run.id,
     )  # fmt: skip

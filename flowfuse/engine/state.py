@@ -68,7 +68,7 @@ class StateManager:
         run.inserted = True
         run.started = row["started"]
         run.ran_us, run.since = row["ran_us"], None
-        run.deaths, run.begun = row["deaths"], row["seq"] - row["progress"]
+        run.deaths = row["deaths"]
         run.reason = row["reason"]
         run.waiting = row["waiting"]
         return run

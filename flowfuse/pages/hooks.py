@@ -220,7 +220,7 @@ class Hooks:
             assert run.accepted is not None
             await run.accepted
         else:
-            await self._controller.wait_answer(run, target.params.respond_timeout)
+            run = await self._controller.wait_answer(run, target.params.respond_timeout)
         if target.params.respond == "at_once":
             await _send(send, 202, [_JSON, _location(run.id)], b'{"id":"%b"}' % id_text(run.id).encode())
             return

@@ -261,36 +261,58 @@ def test_a_pending_run_of_nothing_but_a_trigger(world: World) -> None:
     assert engine.detail(second.id).result == 5
 
 
-def test_a_run_that_kills_the_process_runs_alone_and_is_then_given_up(world: World, engine: Engine) -> None:
+def die_before_anything_is_committed(world: World) -> None:
+    """The run is claimed, and the process dies with the first thing that it does."""
+    world.crash_on(2, "before")
+    with pytest.raises(Crash):
+        world.engine.advance(10)  # type: ignore[union-attr]
+    world.crash()
+    world.boot()
+
+
+def test_a_run_that_kills_the_process_is_given_up(world: World, engine: Engine) -> None:
     engine.freeze(CHAIN)
     bad = engine.start(CHAIN)
     engine.until(bad.id, lambda row: True)
-    for _ in range(2):
-        engine.advance(1)
-        engine = world.reboot()
-    # It was under way at two deaths in a row: nothing is begun beside it.
-    other = engine.start(CHAIN)
-    engine.advance(1)
-    assert engine.stored(other.id).state == "pending"  # type: ignore[union-attr]
     engine = world.reboot()
+    for deaths in (1, 2):
+        found = world.engine.stored(bad.id)  # type: ignore[union-attr]
+        assert found is not None
+        assert (found.state, found.deaths) == ("running", deaths)
+        die_before_anything_is_committed(world)
+    engine = world.engine  # type: ignore[assignment]
     row = engine.stored(bad.id)
     assert row is not None
     assert row.error is not None
     assert (row.state, row.error.code) == ("failed", "poison")
-    assert engine.finish(other.id).state == "completed"
-    assert len({entry.key for entry in world.ledger.entries if entry.execution == row.id}) == 1
     assert [event.type for event in engine.events(bad.id)][-1] == "state"
+    other = engine.start(CHAIN)
+    assert engine.finish(other.id).state == "completed"
 
 
-def test_a_suspect_that_lives_frees_the_others(world: World, engine: Engine) -> None:
+def test_a_suspect_runs_alone_and_frees_the_others_when_it_lives(world: World, engine: Engine) -> None:
+    engine.freeze(CHAIN)
     suspect = engine.start(CHAIN)
     engine.until(suspect.id, lambda row: True)
-    for _ in range(2):
-        engine.advance(1)
-        engine = world.reboot()
+    world.reboot()
+    die_before_anything_is_committed(world)
+    engine = world.engine  # type: ignore[assignment]
     other = engine.start(CHAIN)
+    engine.advance(1)
+    assert engine.stored(suspect.id).state == "running"  # type: ignore[union-attr]
+    assert engine.stored(other.id).state == "pending"  # type: ignore[union-attr]
     assert engine.finish(suspect.id).state == "completed"
     assert engine.finish(other.id).state == "completed"
+
+
+def test_an_effect_that_outlives_no_process_is_not_given_up(world: World, engine: Engine) -> None:
+    """Each life commits its attempt: `on_interrupted` says what becomes of it, however often."""
+    started = engine.start(CHAIN)
+    for _ in range(5):
+        engine.advance(1)
+        engine = world.reboot()
+    assert engine.finish(started.id).state == "completed"
+    assert len({entry.key for entry in world.ledger.entries}) == 2
 
 
 def test_a_restart_is_no_death_and_drains(world: World, engine: Engine) -> None:
@@ -407,7 +429,7 @@ def test_a_type_that_is_gone_pauses_the_run_visibly(world: World, engine: Engine
     from flowfuse.nodes import catalogue
     from tests.support import simulation
 
-    monkeypatch.setattr(simulation, "CATALOGUE", Catalogue([*catalogue(api=None)]))  # type: ignore[arg-type]
+    monkeypatch.setattr(simulation, "CATALOGUE", Catalogue([*catalogue(api=None, code=None)]))  # type: ignore[arg-type]
     monkeypatch.setattr(simulation, "_PLANS", {})
     engine = world.boot()
     engine.advance(10)
