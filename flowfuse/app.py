@@ -189,7 +189,10 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
     folder = folder if folder is not None else DataFolder(config.data)
     engine = Engine(config, folder)
     table = HookTable(engine.workflows, engine.controller, engine.bus)
-    hooks = Hooks(table, engine.controller, engine.history, engine.workflows, engine.drafts)
+    hooks = Hooks(
+        table, engine.controller, engine.history, engine.workflows, engine.drafts,
+        engine.vault, engine.files, engine.clock,
+    )  # fmt: skip
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:

@@ -138,7 +138,7 @@ def _check(id: str, kind: str, hosts: Sequence[str], data: Mapping[str, str]) ->
             )
     if kind == "header" and _HEADER_NAME.fullmatch(data["name"]) is None:
         raise RequestInvalid(field="data.name", reason="it is no name of a header")
-    if not hosts:
+    if not hosts and kind != "hmac":
         raise RequestInvalid(field="hosts", reason="name the hosts that the secret may be sent to")
     for host in hosts:
         if not host or "/" in host or " " in host or "*" in host:
