@@ -20,11 +20,13 @@ from flowfuse.data.database import Database
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
+from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
 from flowfuse.engine.executor import NodeExecutor
+from flowfuse.engine.follow_ups import FollowUps
 from flowfuse.engine.history import History
 from flowfuse.engine.operations import Editor
 from flowfuse.engine.queue import QueueManager
@@ -110,6 +112,7 @@ class Engine:
         self.catalogue = catalogue(self.api, self.code, self.files)
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
+        follow_ups = FollowUpRepository(self.database)
         self.state = StateManager(self.executions, self.workflows)
         self.controller = ExecutionController(
             clock=self.clock,
@@ -118,6 +121,7 @@ class Engine:
             bus=self.bus,
             executions=self.executions,
             workflows=self.workflows,
+            follow_ups=follow_ups,
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, self.vault),
@@ -126,6 +130,15 @@ class Engine:
             max_pending=config.max_pending,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
+        self.follow_ups = FollowUps(
+            self.clock,
+            follow_ups,
+            self.executions,
+            self.workflows,
+            self.history,
+            self.controller,
+            self.bus,
+        )
         self.rollback = Rollback(
             self.executions, self.state, self.history, self.controller, self.ids, self.clock
         )
@@ -152,6 +165,7 @@ class Engine:
             if work:
                 self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
+                self.supervisor.run("follow-ups", self.follow_ups.work)
             self.supervisor.run("health", self._watch_health)
             self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)

@@ -9,6 +9,7 @@ FlowFuseError
                      FileNotKept  HookLocked
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
+    CallFailed       WaitExpired
     OutputInvalid    NodeStopped  Interrupted  CodeError
   Corrupt            SealBroken  SegmentBroken  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
@@ -52,6 +53,8 @@ SENTENCES: dict[str, str] = {
     "node_timeout": "The node did not end within {seconds} s.",
     "connection_lost": "{method} {host}: {reason}",
     "address_denied": "{host} is not an address that this workflow may call: {reason}",
+    "call_failed": "The workflow “{workflow}”: {reason}",
+    "wait_expired": "Nobody {what} within the time that was given.",
     "output_invalid": "The node's output is not a JSON value: {reason}",
     "stopped": "{reason}",
     "code_error": "{reason}",
@@ -306,6 +309,19 @@ class AddressDenied(NodeFailed):
     """The outgoing-address guard refused the host."""
 
     code = "address_denied"
+
+
+class CallFailed(NodeFailed):
+    """A workflow that a node runs could not be started, or did not complete."""
+
+    code = "call_failed"
+    retryable = True
+
+
+class WaitExpired(NodeFailed):
+    """A call or a decision that a node waited for did not come in time."""
+
+    code = "wait_expired"
 
 
 class OutputInvalid(NodeFailed):

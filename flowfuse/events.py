@@ -42,6 +42,10 @@ class WorkflowChanged(Struct, frozen=True):
     workflow: str
 
 
+class FollowUpNoted(Struct, frozen=True):
+    """Something was noted that is to be done because a run has ended."""
+
+
 class SchedulesChanged(Struct, frozen=True):
     """The schedules of a workflow are others now: what is due next may be, too."""
 

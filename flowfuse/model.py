@@ -237,6 +237,8 @@ class NodeRun(Struct, frozen=True, kw_only=True):
     started: int | None = None
     ended: int | None = None
     attempts: list[Attempt] = []
+    waits_for: Value = None
+    """What a waiting node was told of what it waits for: the question, the id of the run that it called."""
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True):

@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from flowfuse.errors import OutputInvalid
-from flowfuse.model import Value
+from flowfuse.errors import ExpressionFailed, OutputInvalid
+from flowfuse.model import Value, seconds
 
 FieldKind = Literal["plain", "template", "lazy"]
 Widget = Literal[
@@ -116,9 +116,15 @@ class Output(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """The node is done once the wall clock reaches `until_us`; then its input leaves by `main`."""
+    """The node is done later: `why` says on what it waits, `data` what is kept of that.
+
+    `time`: once the wall clock reaches `until_us` its input leaves by `main`. All others (`call`,
+    `approval`, `workflow`) are ended from outside, and have failed after `until_us` (0: no limit).
+    """
 
     until_us: int
+    why: str = "time"
+    data: Value = None
 
 
 Outcome = Output | Wait
@@ -172,8 +178,31 @@ class RunContext(Protocol):
     async def evaluate(self, field: str, **names: Value) -> Value:
         """A lazy field worked out now, with values for its own names (`NodeType.lazy_names`)."""
 
+    def deadline_us(self) -> int:
+        """Until when the node may take, by its timeout; 0 where it has none."""
+
+    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str:
+        """Start a run of another workflow for this node; its id. Raises CallFailed."""
+
     async def credential(self) -> Any:
         """The node's credential, opened now; None where it names none."""
+
+
+MAX_SPAN = 100 * 366 * 86400
+
+
+def span_us(value: Any, field: str) -> int:
+    """A span that an expression gave (seconds, or text such as 15m), in µs. Raises ExpressionFailed."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        number = isinstance(value, str) and value.replace(".", "", 1).isdigit()
+        length = float(value) if number else seconds(value)
+    except ValueError:
+        raise ExpressionFailed(reason=f"{field}: {value!r} is not a duration such as 90 or 15m") from None
+    if not 0 <= length <= MAX_SPAN:
+        raise ExpressionFailed(reason=f"{field}: {length:g} is not between 0 and 100 years")
+    return int(length * 1e6)
 
 
 class NodeType:

@@ -95,7 +95,9 @@ CREATE TABLE executions (
     finished INTEGER,
     ran_us INTEGER NOT NULL,
     reason TEXT,
-    error BLOB
+    error BLOB,
+    -- The node of another execution that waits for this one, as JSON.
+    parent TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX executions_by_number ON executions (workspace_id, workflow_id, number);

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 
 from flowfuse.commands.common import add_data, add_json, config_of, print_json
-from flowfuse.data.database import connect, migrate, migration_files
+from flowfuse.data.database import connect, migrate, newest_schema
 from flowfuse.data.folder import DataFolder
 from flowfuse.errors import ConfigInvalid, FlowFuseError
 from flowfuse.resources import asset_root
@@ -39,7 +39,7 @@ def migrate_folder(options: argparse.Namespace) -> int:
         applied = _migrated(folder)
     finally:
         folder.release()
-    newest = migration_files(asset_root("migrations"))[-1][0]
+    newest = newest_schema(asset_root("migrations"))
     if options.json:
         print_json({"applied": applied, "schema": newest})
         return 0

@@ -22,8 +22,8 @@ PAGE = 50
 
 _INSERT = """INSERT INTO executions (id, workspace_id, workflow_id, number, content_id, state, waiting,
  wake_at, trigger, mode, root, priority, owner, epoch, seq, died_at, deaths, created, started,
- finished, ran_us, reason, error)"""
-_WIDTH = 23
+ finished, ran_us, reason, error, parent)"""
+_WIDTH = 24
 _NUMBER = 3
 _SEGMENT = "INSERT INTO segments (execution_id, first_seq, workspace_id, data)"
 _BLOB = "INSERT OR IGNORE INTO blobs (workspace_id, hash, size, data) VALUES (?, ?, ?, ?)"
@@ -188,6 +188,11 @@ class ExecutionRepository:
         """The frozen content that an execution is pinned to. Raises NotFound."""
         return int((await self._row(workspace, execution, "content_id"))["content_id"])
 
+    async def parent_of(self, workspace: str, execution: str) -> str | None:
+        """Who called an execution, as JSON; None where nobody did. Raises NotFound."""
+        parent: str | None = (await self._row(workspace, execution, "parent"))["parent"]
+        return parent
+
     async def list(
         self,
         workspace: str,
@@ -284,7 +289,7 @@ class ExecutionRepository:
             connection.execute(
                 f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, "
                 "mode, "
-                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL "
+                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL, NULL "
                 "FROM executions WHERE id = ? AND workspace_id = ?",
                 (fresh, number, epoch, now_us, now_us, old, workspace),
             )

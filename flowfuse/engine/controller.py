@@ -15,8 +15,10 @@ from typing import Any
 
 from flowfuse.clock import Clock, Ids
 from flowfuse.data.executions import ExecutionRepository, ExecutionWrite
+from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine.admission import Admission
+from flowfuse.engine.calls import Calls
 from flowfuse.engine.executor import NodeExecutor
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.orders import Orders
@@ -32,12 +34,13 @@ from flowfuse.engine.walker import Walker
 from flowfuse.errors import (
     DatabaseUnavailable,
     Draining,
+    NodeFailed,
     NotFound,
     QueueFull,
 )
-from flowfuse.events import EventBus, ExecutionAdvanced, RunFinished
+from flowfuse.events import EventBus, ExecutionAdvanced, FollowUpNoted, RunFinished
 from flowfuse.model import RUNNING, TERMINAL, State, Value
-from flowfuse.node import Catalogue
+from flowfuse.node import Catalogue, Output
 
 log = logging.getLogger("flowfuse.engine")
 
@@ -58,6 +61,7 @@ class ExecutionController:
         bus: EventBus,
         executions: ExecutionRepository,
         workflows: WorkflowRepository,
+        follow_ups: FollowUpRepository,
         queue: QueueManager,
         state: StateManager,
         executor: NodeExecutor,
@@ -79,6 +83,7 @@ class ExecutionController:
         self._orders = Orders(clock, executions, queue, self._timers, self)
         self._admission = Admission(clock, queue, self)
         self._stored = StoredRuns(clock, executions, workflows, queue, state, self._timers, self)
+        executor.caller = Calls(workflows, follow_ups, self)
         self._work = asyncio.Event()
         self.draining = False
         self._idle = asyncio.Event()
@@ -166,6 +171,7 @@ class ExecutionController:
         delivery: tuple[str, str] | None = None,
         root: bytes | None = None,
         claim: Callable[[bytes], Any] | None = None,
+        parent: str | None = None,
     ) -> Run:
         """Accept an execution and begin it. It is safe once `run.accepted` is done.
 
@@ -186,6 +192,7 @@ class ExecutionController:
             now_us=now_us,
             epoch=self._queue.epoch,
             root=root,
+            parent=parent,
         )
         run.accepted = asyncio.get_running_loop().create_future()
         if delivery is not None:
@@ -306,6 +313,8 @@ class ExecutionController:
         segment = run.take_segment()
         launches, run.launches = run.launches, []
         blobs, run.blobs = run.blobs, []
+        if run.state in TERMINAL:
+            self._note_what_follows(run)
         also, run.also = run.also, []
         insert = update = delivery = None
         if not run.inserted:
@@ -334,6 +343,13 @@ class ExecutionController:
             )
         )
 
+    def _note_what_follows(self, run: Run) -> None:
+        """Within the commit that ends a run: its caller goes on, its error workflow starts."""
+        if run.parent is not None:
+            run.note_follow_up("ended", run.id)
+        if run.state is State.failed and run.plan.workflow.settings.error_workflow is not None:
+            run.note_follow_up("failed", run.id)
+
     def _committed(
         self,
         run: Run,
@@ -359,6 +375,9 @@ class ExecutionController:
             self._admission.look((run.workspace, run.workflow_id))
         if run.broken:
             return
+        if run.noted:
+            run.noted = False
+            self._bus.publish(FollowUpNoted())
         for launch in launches:
             launch()
         if segment is not None:
@@ -485,6 +504,28 @@ class ExecutionController:
         """A person's answer for an effect in doubt: `retry`, `done` or `fail`."""
         await self._orders.answer(workspace, execution, node, path, answer, output)
 
+    async def decide(
+        self, workspace: str, execution: str, node: str, path: str, decision: str, comment: str, by: str
+    ) -> None:
+        """A person's `approved` or `rejected`, for a node that asks."""
+        await self._orders.decide(workspace, execution, node, path, decision, comment, by)
+
+    async def called(self, workspace: str, execution: str, node: str | None, value: Value) -> None:
+        """The address of a run that waits for a call was called."""
+        await self._orders.called(workspace, execution, node, value)
+
+    async def child_ended(
+        self,
+        workspace: str,
+        execution: str,
+        node: str,
+        path: str,
+        child: str,
+        outcome: Output | NodeFailed,
+    ) -> bool:
+        """A run that a node called has ended; whether its caller was told, or needs not to be."""
+        return await self._orders.child_ended(workspace, execution, node, path, child, outcome)
+
     async def in_hand(self, workspace: str, raw: bytes) -> Run:
         """The run, loaded where it is not in memory; it stays there until `let_go`."""
         while True:
@@ -533,3 +574,4 @@ class ExecutionController:
         self._ends.tell_state(ids[2], state)
         self._bus.publish(RunFinished(*ids, state, row["created"], self.clock.now_us()))
         self._admission.ended(ids[:2])
+        self._bus.publish(FollowUpNoted())

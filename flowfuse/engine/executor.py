@@ -23,7 +23,7 @@ from flowfuse.clock import Clock, id_text
 from flowfuse.engine.frame import UNFIRED, Frame, path_text
 from flowfuse.engine.plan import NodePlan
 from flowfuse.engine.records import ATTEMPT, DONE, encode
-from flowfuse.engine.run import UNANSWERED
+from flowfuse.engine.run import UNANSWERED, Run
 from flowfuse.errors import ExpressionFailed, NodeFailed, NodeTimeout, OutputInvalid
 from flowfuse.expression import Heavy
 from flowfuse.model import Answer, NodeError, Retry, Value, seconds
@@ -40,8 +40,18 @@ class Secrets(Protocol):
     def redact(self, value: Value, credential: Any) -> Value: ...
 
 
+class WorkflowCaller(Protocol):
+    """Starts runs that nodes ask for."""
+
+    async def call(
+        self, run: Run, node: str, path: str, workflow: str, value: Value, key: str, *, waits: bool
+    ) -> str: ...
+
+
 class NodeExecutor:
     """Runs nodes; knows nothing of the graph around them."""
+
+    caller: WorkflowCaller
 
     def __init__(self, clock: Clock, secrets: Secrets, offload: Offload = asyncio.to_thread) -> None:
         self.clock = clock
@@ -179,6 +189,19 @@ class Context:
         except Heavy:
             twin.inline, twin.meter = False, None
             return await self._executor.off_loop(work)
+
+    def deadline_us(self) -> int:
+        """Until when the node may take, by its timeout; 0 where it has none."""
+        timeout = self._node.timeout
+        return 0 if timeout is None else self._frame.run.now_us + int(timeout * 1e6)
+
+    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str:
+        """Start a run of another workflow for this node; its id. Raises CallFailed."""
+        frame = self._frame
+        key = f"{self.idempotency_key()}/{self.attempt}"
+        return await self._executor.caller.call(
+            frame.run, self.node, frame.path_text, workflow, value, key, waits=waits
+        )
 
     async def credential(self) -> Any:
         """Open the node's credential, now."""

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from flowfuse.data.database import Database
+from flowfuse.data.follow_ups import note
 from flowfuse.engine import records
 from flowfuse.model import NodeError, State, json_bytes
 from flowfuse.node import pack
@@ -283,6 +284,10 @@ def _end_row(
         "reason = ?, error = ? WHERE id = ?",
         (target, now_us, reason, None if error is None else json_bytes(error), raw),
     )
+    if row["parent"] is not None:
+        note(workspace, "ended", raw)(connection)
+    if target is State.failed:
+        note(workspace, "failed", raw)(connection)
     return row
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from flowfuse.clock import id_text
 from flowfuse.data.files import references
+from flowfuse.data.follow_ups import Kind, note
 from flowfuse.engine import records
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.plan import NodePlan, Plan
@@ -31,6 +32,7 @@ class Waiting(msgspec.Struct, frozen=True):
     why: str
     attempt: int
     first_us: int
+    data: Value = None
 
 
 class Work:
@@ -86,10 +88,12 @@ class Run:
         "leaving",
         "loops",
         "mode",
+        "noted",
         "now_us",
         "oldest",
         "operator",
         "owner",
+        "parent",
         "plan",
         "priority",
         "ran_us",
@@ -135,6 +139,7 @@ class Run:
         epoch: int,
         root: bytes | None = None,
         owner: str = "server",
+        parent: str | None = None,
     ) -> None:
         settings = plan.workflow.settings
         self.id, self.workspace, self.workflow_id = id, workspace, workflow_id
@@ -142,6 +147,8 @@ class Run:
         self.trigger_value = trigger_value
         self.mode, self.epoch, self.owner = mode, epoch, owner
         self.root = root if root is not None else id
+        self.parent = parent  # who called this run, as JSON
+        self.noted = False  # whether the commit under way notes something to follow
         self.state = State.running
         self.created = self.now_us = self.base_us = now_us
         self.started: int | None = now_us
@@ -210,9 +217,14 @@ class Run:
 
     def wake_at(self) -> int | None:
         """When a run that waits is to be continued: a wait is over, or a loop's timeout."""
-        times = [each.until_us for each in self.waits.values() if each.why == "time"]
+        times = [each.until_us for each in self.waits.values() if each.until_us]
         times += [loop.deadline_us for loop in self.loops.values() if loop.deadline_us is not None]
         return min(times, default=None)
+
+    def note_follow_up(self, kind: Kind, execution: bytes) -> None:
+        """Note, within the next commit, what is to be done because of this run."""
+        self.also.append(note(self.workspace, kind, execution))
+        self.noted = True
 
     def move(self, target: State, reason: str | None = None) -> None:
         """Change the state by the transition table and record it. Raises IllegalTransition."""
@@ -268,7 +280,7 @@ def row_of(run: Run) -> tuple[Any, ...]:
         run.id, run.workspace, run.workflow_id, 0, run.content_id, int(run.state), run.waiting, _wake_at(run),
         run.trigger.id, run.mode, None if run.root == run.id else run.root, run.priority, run.owner,
         run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run),
-        run.ran(), run.reason, None if run.error is None else json_bytes(run.error),
+        run.ran(), run.reason, None if run.error is None else json_bytes(run.error), run.parent,
     )  # fmt: skip
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowfuse.node import Catalogue, NodeType
+from flowfuse.nodes.actions.approval import Approval
 from flowfuse.nodes.actions.code import CodeAction
 from flowfuse.nodes.actions.fail import FailAction
 from flowfuse.nodes.actions.http_request import HttpRequest
 from flowfuse.nodes.actions.log import LogAction
 from flowfuse.nodes.actions.respond import Respond
+from flowfuse.nodes.actions.run_workflow import RunWorkflow
 from flowfuse.nodes.actions.wait import WaitAction
+from flowfuse.nodes.actions.wait_for_call import WaitForCall
 from flowfuse.nodes.conditions.if_else import If
 from flowfuse.nodes.conditions.switch import Switch
 from flowfuse.nodes.loops.for_each import ForEach
@@ -19,6 +22,7 @@ from flowfuse.nodes.transforms.aggregate import Aggregate
 from flowfuse.nodes.transforms.merge import Merge
 from flowfuse.nodes.transforms.set import SetFields
 from flowfuse.nodes.transforms.split_out import SplitOut
+from flowfuse.nodes.triggers.error import ErrorTrigger
 from flowfuse.nodes.triggers.manual import ManualTrigger
 from flowfuse.nodes.triggers.schedule import ScheduleTrigger
 from flowfuse.nodes.triggers.webhook import WebhookTrigger
@@ -36,10 +40,14 @@ def catalogue(api: APIClient, code: CodeRunner, files: FileStore) -> Catalogue:
             ManualTrigger(),
             WebhookTrigger(),
             ScheduleTrigger(),
+            ErrorTrigger(),
             HttpRequest(api, files),
             CodeAction(code),
             Respond(),
             WaitAction(),
+            WaitForCall(),
+            Approval(),
+            RunWorkflow(),
             LogAction(),
             FailAction(),
             If(),

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from flowfuse.clock import Clock, Ids, Timer, id_text
 from flowfuse.data.database import Database, Settled, Write, connect, deliver, migrate
 from flowfuse.data.executions import ExecutionRepository, as_execution
+from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.executor import NodeExecutor
@@ -320,6 +321,7 @@ class Engine:
             bus=self.bus,
             executions=self.executions,
             workflows=self.workflows,
+            follow_ups=FollowUpRepository(self.database),
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, NoSecrets(), self._offload),
