@@ -3,10 +3,10 @@
 FlowFuseError
   Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  ConfigInvalid
                      ScheduleInvalid  TooLarge  ConditionMissing  MethodNotTaken
-  NotFound  Denied  SignInNeeded
+  NotFound  Denied  SignInNeeded  CallDenied
   Conflict           StaleVersion  Duplicate  IllegalTransition
   Unavailable        QueueFull  DiskLow  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
-                     FileNotKept
+                     FileNotKept  HookLocked
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
     CallFailed       WaitExpired
@@ -34,6 +34,8 @@ SENTENCES: dict[str, str] = {
     "not_found": "There is no {what} “{id}”.",
     "denied": "{reason}",
     "sign_in_needed": "Sign in first. `flowfuse link` prints a one-time link.",
+    "call_denied": "What the call proves itself by is missing or wrong.",
+    "hook_locked": "The webhook cannot check who calls: {reason}.",
     "conflict": "{reason}",
     "stale_version": "The draft is at {current}, not at {given}. Read it again and repeat the change.",
     "duplicate": "The delivery {delivery} was accepted before, as {execution}.",
@@ -172,6 +174,12 @@ class SignInNeeded(FlowFuseError):
     code = "sign_in_needed"
 
 
+class CallDenied(FlowFuseError):
+    """A webhook's caller is not who may call. `challenge` is what WWW-Authenticate says, or empty."""
+
+    code = "call_denied"
+
+
 class Conflict(FlowFuseError):
     """The change contradicts what is there now."""
 
@@ -248,6 +256,12 @@ class FileNotKept(Unavailable):
     """The disk did not take a file (full, read-only, broken); nothing of it was kept."""
 
     code = "file_not_kept"
+
+
+class HookLocked(Unavailable):
+    """A webhook's credential is missing or of the wrong kind, so nobody can be let in."""
+
+    code = "hook_locked"
 
 
 class NodeFailed(FlowFuseError):

@@ -254,6 +254,10 @@ class NodeType:
         """Problems beyond the shape, as (field, sentence)."""
         return ()
 
+    def needs_credential(self, config: Mapping[str, Any]) -> bool:
+        """Whether a node placed with this config cannot do without a credential."""
+        return False
+
     def prepare(self, config: Config) -> Callable[[Any], Outcome]:
         """The closure of one placed pure node; it is called with the running frame."""
         raise TypeError(f"{self.type} has effects and no closure")

@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,9 @@ class Backups:
             _sync(path.parent)
         except (OSError, sqlite3.Error) as error:
             shutil.rmtree(part, ignore_errors=True)
-            raise BackupInvalid(path=str(path), reason=getattr(error, "strerror", None) or str(error)) from None
+            raise BackupInvalid(
+                path=str(path), reason=getattr(error, "strerror", None) or str(error)
+            ) from None
         return Backup(path, manifest)
 
     def _fill(self, part: Path, now_us: int, reason: str) -> Manifest:
@@ -94,13 +97,13 @@ class Backups:
         schema, executions = check_database(copy)
         _link_files(self.folder / FILES, part / FILES)
         manifest = Manifest(
-            version=__version__, schema=schema, created=now_us, sha256=_sha256(copy), size=copy.stat().st_size,
-            executions=executions, checked=True, reason=reason,
+            version=__version__, schema=schema, created=now_us, sha256=_sha256(copy),
+            size=copy.stat().st_size, executions=executions, checked=True, reason=reason,
         )  # fmt: skip
         _write(part / MANIFEST, msgspec.json.encode(manifest))
         return manifest
 
-    def list(self) -> list[Backup]:
+    def list(self) -> Sequence[Backup]:
         """The backups in the data folder, newest first."""
         found = []
         if self.place.is_dir():
@@ -110,7 +113,7 @@ class Backups:
                     found.append(Backup(path, manifest))
         return sorted(found, key=lambda backup: backup.manifest.created, reverse=True)
 
-    def thin_out(self, settings: BackupSettings) -> list[Path]:
+    def thin_out(self, settings: BackupSettings) -> Sequence[Path]:
         """Remove what is over the newest hourly ones, and then one a day; what was removed."""
         own = [backup for backup in self.list() if not backup.manifest.reason]
         kept = {backup.path for backup in own[: settings.hourly]}
@@ -160,7 +163,8 @@ def restore(backup: Path, folder: Path, migrations: Path, clock: Clock) -> Manif
     manifest = verify(backup)
     if manifest.schema > newest_schema(migrations):
         raise BackupInvalid(
-            path=str(backup), reason=f"it was made by FlowFuse {manifest.version}, which is newer than this one"
+            path=str(backup),
+            reason=f"it was made by FlowFuse {manifest.version}, which is newer than this one",
         )
     aside = f".before-restore-{name_of(clock.now_us())}"
     try:

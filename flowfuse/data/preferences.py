@@ -25,7 +25,7 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     keep_days: Annotated[
         float,
-        setting("Keep runs for (days)", "Runs that ended longer ago are removed with their data. 0: for ever. "
+        setting("Keep runs for (days)", "Runs that ended longer ago are removed. 0: for ever. "
                 "A workflow's own “keep” goes before it.", ge=0, le=36500),
     ] = 30  # fmt: skip
     keep_count: Annotated[
@@ -79,7 +79,9 @@ class PreferenceStore:
         known, now = keys(), self._clock.now_us()
         for key in changes:
             if key not in known:
-                raise RequestInvalid(field=key, reason=f"there is no such setting. There are: {', '.join(known)}")
+                raise RequestInvalid(
+                    field=key, reason=f"there is no such setting. There are: {', '.join(known)}"
+                )
         wanted = {**await self.changed(workspace), **changes}
         wanted = {key: value for key, value in wanted.items() if value is not None}
         for key, value in wanted.items():
@@ -93,8 +95,9 @@ class PreferenceStore:
                     )
                     continue
                 connection.execute(
-                    "INSERT INTO preferences (workspace_id, key, value, updated) VALUES (?, ?, ?, ?) ON CONFLICT "
-                    "(workspace_id, key) DO UPDATE SET value = excluded.value, updated = excluded.updated",
+                    "INSERT INTO preferences (workspace_id, key, value, updated) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (workspace_id, key) "
+                    "DO UPDATE SET value = excluded.value, updated = excluded.updated",
                     (workspace, key, msgspec.json.encode(value).decode(), now),
                 )
 

@@ -14,7 +14,6 @@ from flowfuse.model import TERMINAL, seconds
 
 BATCH = 200
 """Executions that are removed in one commit: others' commits wait for it."""
-EVERY_SECONDS = 60.0
 VACUUM_PAGES = 2000
 """Pages given back to the disk in one commit."""
 DAY_US = 86400 * 1_000_000
@@ -29,13 +28,6 @@ class Retention:
     ) -> None:
         self._database, self._workflows = database, workflows
         self._preferences, self._clock = preferences, clock
-
-    async def work(self) -> None:
-        """The loop that collects each minute. Never returns."""
-        while True:
-            await self._clock.sleep(EVERY_SECONDS)
-            for workspace in await self._workflows.workspaces():
-                await self.collect(workspace)
 
     async def collect(self, workspace: str) -> int:
         """Remove what is over the limits of a workspace, and give its room back; how many executions."""

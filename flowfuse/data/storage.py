@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import shutil
+import sqlite3
 from pathlib import Path
 
 from msgspec import Struct
 
-from flowfuse.data.database import Database
+from flowfuse.data.database import Database, connect
 
+log = logging.getLogger("flowfuse.storage")
+
+QUIET_SECONDS = 2.0
+"""How long the check of the structure leaves a start in peace."""
 RESERVE_BYTES = 100_000_000
 RESERVE_SHARE = 0.05
 """Accepting stops while the disk has less than the lesser of both free."""
@@ -52,13 +59,26 @@ class Storage:
     def __init__(self, folder: Path, database: Database) -> None:
         self._folder, self._database = folder, database
         self._low = False
+        self.damage: str | None = None
+        """What the check of the database's structure has found; None while nothing is known to be wrong."""
 
-    def enough(self) -> bool:
-        """Whether the disk has room for new work; asked each second, so it is one call to the system."""
+    def low(self) -> int | None:
+        """The bytes that are left, where they are too few for new work.
+
+        Asked each second, so it is one call to the system.
+        """
         usage = shutil.disk_usage(self._folder)
         reserve = _reserve(usage.total)
         self._low = usage.free < (reserve * RELIEF if self._low else reserve)
-        return not self._low
+        return usage.free if self._low else None
+
+    async def check_structure(self) -> None:
+        """Read every page once, in the background: after an unclean stop, damage is named early."""
+        await asyncio.sleep(QUIET_SECONDS)
+        found = await asyncio.to_thread(quick_check, self._database.path)
+        if found is not None:
+            self.damage = f"The database is damaged: {found}. Restore the last backup (flowfuse restore)."
+            log.error("%s", self.damage)
 
     async def usage(self) -> Usage:
         """Everything, measured now. Looks at each page of the database once."""
@@ -85,7 +105,7 @@ class Storage:
             disk_free=disk.free,
             disk_size=disk.total,
             reserve=_reserve(disk.total),
-            accepting=self.enough(),
+            accepting=self.low() is None,
             parts=await self._parts(),
         )
 
@@ -98,6 +118,16 @@ class Storage:
         by_table = {row["name"]: int(row["bytes"]) for row in rows}
         parts = [Part(name, sum(by_table.pop(t, 0) for t in tables)) for name, tables in _PARTS.items()]
         return [*parts, Part("other", sum(by_table.values()))]
+
+
+def quick_check(path: Path) -> str | None:
+    """What is wrong with the structure of a database; None where nothing is."""
+    try:
+        with contextlib.closing(connect(path, read_only=True)) as connection:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        return str(error)
+    return None if found == "ok" else found
 
 
 def _reserve(total: int) -> int:

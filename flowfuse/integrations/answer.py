@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -19,6 +21,9 @@ MAX_FILE = 10_000_000_000
 """Bytes of an answer that becomes a file."""
 EXCERPT, EXCERPT_READ = 200, 10_000
 """Characters of a refusal that its error shows, and bytes of it that are read for them."""
+ACCEPT_ENCODING = "gzip, deflate"
+_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_PIECE = 1024 * 1024
 _TEXTS = (
     "json",
     "xml",
@@ -48,6 +53,33 @@ def headers_of(response: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
+async def decoded(response: Any) -> AsyncIterator[bytes]:
+    """The body's bytes after decompression, in pieces that are small however much a few bytes unpack to.
+
+    Raises OutputInvalid where it is not what its encoding says.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        async for piece in response.aiter_raw():
+            yield piece
+        return
+    if encoding not in _WINDOWS:
+        raise OutputInvalid(reason=f"the answer is encoded as “{encoding[:40]}”, which was not asked for")
+    unpacker, begun = zlib.decompressobj(_WINDOWS[encoding]), False
+    try:
+        async for piece in response.aiter_raw():
+            left, begun = piece, True
+            while left:
+                if unpacker.eof:
+                    unpacker = zlib.decompressobj(_WINDOWS[encoding])
+                yield unpacker.decompress(left, _PIECE)
+                left = unpacker.unconsumed_tail or unpacker.unused_data
+    except zlib.error as error:
+        raise OutputInvalid(reason=f"the answer is not {encoding} as it says: {error}") from None
+    if begun and not unpacker.eof:
+        raise OutputInvalid(reason="the answer's compressed data end early")
+
+
 async def body_of(
     response: Any, wanted: str, limit: int, files: FileStore | None, workspace: str
 ) -> tuple[Value, int]:
@@ -74,7 +106,7 @@ async def _to_file(
 ) -> tuple[Value, int]:
     try:
         async with files.writing(workspace, limit) as writer:
-            async for piece in response.aiter_bytes():
+            async for piece in decoded(response):
                 await writer.write(piece)
             if not writer.size and not always:
                 return None, 0
@@ -95,7 +127,7 @@ def _name(response: Any) -> str:
 
 async def _read(response: Any, limit: int) -> bytes:
     parts, size = [], 0
-    async for part in response.aiter_bytes():
+    async for part in decoded(response):
         size += len(part)
         if size > limit:
             raise _too_large(limit)
@@ -131,7 +163,7 @@ def _decode(response: Any, raw: bytes, wanted: str, kind: str) -> Value:
 async def remote_error(request: Any, response: Any, credential: OpenCredential | None) -> RemoteError:
     """The error of a status that is not accepted, with the beginning of what the peer says."""
     raw = b""
-    async for part in response.aiter_bytes():
+    async for part in decoded(response):
         raw += part[:EXCERPT_READ]
         if len(raw) >= EXCERPT_READ:
             break

@@ -18,6 +18,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bearer": ("token",),
     "basic": ("user", "password"),
     "query": ("name", "value"),
+    "hmac": ("secret",),
 }
 """Each kind of credential with the fields of its secret."""
 

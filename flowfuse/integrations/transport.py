@@ -16,6 +16,7 @@ from typing import Any
 
 from flowfuse.errors import AddressDenied
 from flowfuse.integrations.addresses import AddressGuard
+from flowfuse.integrations.answer import ACCEPT_ENCODING
 
 CONNECT_SECONDS = 10.0
 IDLE_CHECK_SECONDS = 0.02
@@ -72,7 +73,7 @@ def make_client(guard: AddressGuard, trusted: bool, closed_port: int | None, pro
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=None),
         trust_env=False,
         follow_redirects=False,
-        headers={"user-agent": "FlowFuse", "accept": "*/*"},
+        headers={"user-agent": "FlowFuse", "accept": "*/*", "accept-encoding": ACCEPT_ENCODING},
     )
 
 

@@ -10,6 +10,8 @@ from flowfuse.nodes.actions.code import CodeAction
 from flowfuse.nodes.actions.fail import FailAction
 from flowfuse.nodes.actions.http_request import HttpRequest
 from flowfuse.nodes.actions.log import LogAction
+from flowfuse.nodes.actions.make_file import MakeFile
+from flowfuse.nodes.actions.read_file import ReadFile
 from flowfuse.nodes.actions.respond import Respond
 from flowfuse.nodes.actions.run_workflow import RunWorkflow
 from flowfuse.nodes.actions.wait import WaitAction
@@ -43,6 +45,8 @@ def catalogue(api: APIClient, code: CodeRunner, files: FileStore) -> Catalogue:
             ErrorTrigger(),
             HttpRequest(api, files),
             CodeAction(code),
+            ReadFile(files),
+            MakeFile(files),
             Respond(),
             WaitAction(),
             WaitForCall(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages import home, runs, static, workflows
+from flowfuse.pages import files, home, runs, static, workflows
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
@@ -15,6 +15,8 @@ ROUTES = (
     runs.run,
     runs.run_part,
     static.static_file,
+    files.get_file,
+    files.upload_file,
     use_link,
     sign_out,
     live,
