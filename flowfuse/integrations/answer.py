@@ -12,7 +12,7 @@ import msgspec
 
 from flowfuse.data.files import FileStore
 from flowfuse.errors import NodeFailed, OutputInvalid, RemoteError, TooLarge
-from flowfuse.integrations.credential import OpenCredential
+from flowfuse.integrations.credential import OpenCredential, Redactor
 from flowfuse.model import Value
 
 MAX_DECODED = 32_000_000
@@ -80,15 +80,22 @@ async def decoded(response: Any) -> AsyncIterator[bytes]:
         raise OutputInvalid(reason="the answer's compressed data end early")
 
 
-async def body_of(
-    response: Any, wanted: str, limit: int, files: FileStore | None, workspace: str
-) -> tuple[Value, int]:
+class Wanted(msgspec.Struct, frozen=True):
+    """How an answer is to be taken. Of what goes into a file, the credential's secrets are taken out."""
+
+    form: str
+    limit: int
+    workspace: str
+    credential: OpenCredential | None
+
+
+async def body_of(response: Any, wanted: Wanted, files: FileStore | None) -> tuple[Value, int]:
     """The body in the wanted form, and its size. Raises NodeFailed, OutputInvalid, FileNotKept."""
     kind = _kind(response)
-    if files is not None and (wanted == "file" or (wanted == "auto" and not _is_text(kind))):
-        return await _to_file(response, limit or MAX_FILE, files, workspace, always=wanted == "file")
-    raw = await _read(response, limit or MAX_DECODED)
-    return _decode(response, raw, wanted, kind), len(raw)
+    if files is not None and (wanted.form == "file" or (wanted.form == "auto" and not _is_text(kind))):
+        return await _to_file(response, wanted, files)
+    raw = await _read(response, wanted.limit or MAX_DECODED)
+    return _decode(response, raw, wanted.form, kind), len(raw)
 
 
 def _kind(response: Any) -> str:
@@ -101,14 +108,16 @@ def _is_text(kind: str) -> bool:
     return not kind or family == "text" or name.rpartition("+")[2] in _TEXTS
 
 
-async def _to_file(
-    response: Any, limit: int, files: FileStore, workspace: str, *, always: bool
-) -> tuple[Value, int]:
+async def _to_file(response: Any, wanted: Wanted, files: FileStore) -> tuple[Value, int]:
+    limit = wanted.limit or MAX_FILE
+    redactor = Redactor(wanted.credential) if wanted.credential is not None else None
     try:
-        async with files.writing(workspace, limit) as writer:
+        async with files.writing(wanted.workspace, limit) as writer:
             async for piece in decoded(response):
-                await writer.write(piece)
-            if not writer.size and not always:
+                await writer.write(piece if redactor is None else redactor.feed(piece))
+            if redactor is not None:
+                await writer.write(redactor.end())
+            if not writer.size and wanted.form != "file":
                 return None, 0
             kept = await writer.finish(_name(response), _kind(response))
             return kept.value(), kept.size

@@ -20,7 +20,7 @@ import msgspec
 from flowfuse.data.files import FileStore
 from flowfuse.errors import AddressDenied, ConfigInvalid, ConnectionLost, NodeFailed
 from flowfuse.integrations.addresses import AddressGuard, Allowance
-from flowfuse.integrations.answer import MAX_DECODED, Answer, body_of, headers_of, remote_error
+from flowfuse.integrations.answer import MAX_DECODED, Answer, Wanted, body_of, headers_of, remote_error
 from flowfuse.integrations.content import Content, content_of, nothing
 from flowfuse.integrations.credential import OpenCredential
 from flowfuse.integrations.transport import judge, make_client, resolve
@@ -149,7 +149,8 @@ class APIClient:
                 return Answer(status, {}, None), location
             if status >= 400 and not call.accept(status):
                 raise await remote_error(request, response, call.credential)
-            body, size = await body_of(response, call.response, call.max_bytes, self._files, call.workspace)
+            wanted = Wanted(call.response, call.max_bytes, call.workspace, call.credential)
+            body, size = await body_of(response, wanted, self._files)
         finally:
             await response.aclose()
         link = response.links.get("next", {}).get("url", "")

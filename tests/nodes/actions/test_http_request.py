@@ -447,6 +447,9 @@ async def test_secrets_are_taken_out_of_headers_files_names_and_errors(run: Chai
         ended = await run(chain(call(f"{peer.base}/x", credential="key")))
         assert ended["result"]["headers"]["x-echo"] == "Bearer ***"
         assert ended["result"]["body"] == {"you sent": "Bearer ***"}
+        ended = await run(chain(call(f"{peer.base}/x", credential="key", response="file")))
+        kept = await engine.files.read(WORKSPACE, ended["result"]["body"]["$file"], 1000)
+        assert json.loads(kept) == {"you sent": "Bearer ***"}
         page = {"mode": "next_url"}
         ended = await run(chain(call(f"{peer.base}/bad", credential="key", pagination=page)))
         assert "hush" not in json.dumps(ended)
