@@ -13,7 +13,7 @@ from litestar import Litestar, asgi
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from flowfuse.clock import Clock, Ids
+from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.backup import Backups
@@ -138,6 +138,7 @@ class Engine:
             catalogue=self.catalogue,
             max_running=config.max_running,
             max_pending=config.max_pending,
+            resume_url=self._resume_url,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
         self.follow_ups = FollowUps(
@@ -184,6 +185,10 @@ class Engine:
             self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)
             yield self
+
+    def _resume_url(self, execution: bytes) -> str:
+        base = self.config.public_url.rstrip("/") or f"http://{self.config.host}:{self.config.port}"
+        return f"{base}/resume/{id_text(execution)}/{self.vault.sign('resume', execution)}"
 
     async def drain(self) -> None:
         """Take no new work, and wait until what runs has ended, or its time is up. Whoever asks, once."""

@@ -268,6 +268,15 @@ class ExecutionRepository:
         )
         return [as_execution(row) for row in rows]
 
+    async def waiting_for_people(self, workspace: str, limit: int) -> Sequence[Execution]:
+        """Executions that wait for a decision or an answer, the oldest first."""
+        rows = await self.database.rows(
+            f"SELECT {_LISTED} FROM executions INDEXED BY executions_for_people WHERE workspace_id = ? "
+            "AND state = 1 AND waiting IN ('approval', 'ask') ORDER BY id LIMIT ?",
+            (workspace, limit),
+        )
+        return [as_execution(row) for row in rows]
+
     async def recent(
         self, workspace: str, workflows: Sequence[str], each: int
     ) -> dict[str, Sequence[Execution]]:
