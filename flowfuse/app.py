@@ -16,12 +16,16 @@ from litestar.di import Provide
 from flowfuse.clock import Clock, Ids
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
+from flowfuse.data.backup import Backups
 from flowfuse.data.database import Database
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
 from flowfuse.data.follow_ups import FollowUpRepository
+from flowfuse.data.preferences import PreferenceStore
+from flowfuse.data.retention import Retention
 from flowfuse.data.schedules import ScheduleRepository
+from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
@@ -55,6 +59,7 @@ log = logging.getLogger("flowfuse.app")
 
 MAX_BODY = 10_000_000
 HEALTH_EVERY = 1.0
+COLLECT_EVERY = 60.0
 
 
 class FlowFuse(Litestar):
@@ -94,9 +99,14 @@ class Engine:
         self.bus = EventBus()
         self.supervisor = Supervisor()
         self.database = Database(folder.database, asset_root("migrations"))
+        self.backups = Backups(folder.path, asset_root("migrations"), self.clock)
+        self.database.before_migration = self.backups.before_migration
+        self.storage = Storage(folder.path, self.database)
+        self.preferences = PreferenceStore(self.database, self.clock)
         self.executions = ExecutionRepository(self.database)
         self.workflows = WorkflowRepository(self.database, self.clock, Editor)
         self.schedules = ScheduleRepository(self.database)
+        self.retention = Retention(self.database, self.workflows, self.preferences, self.clock)
         self.accounts = Accounts(self.database, self.clock, self.ids)
         self.vault = CredentialVault(self.database, self.clock)
         self.files = FileStore(folder.files, self.database, self.clock)
@@ -166,6 +176,10 @@ class Engine:
                 self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
                 self.supervisor.run("follow-ups", self.follow_ups.work)
+                self.supervisor.run("retention", self._collect)
+                self.supervisor.run("backups", lambda: self.backups.work(self.preferences))
+                if self.controller.died:
+                    self.supervisor.run("structure", self.storage.check_structure)
             self.supervisor.run("health", self._watch_health)
             self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)
@@ -190,10 +204,19 @@ class Engine:
             sealed_before = await self.vault.any_sealed()
         return self.folder.master_key(self.config.master_key, sealed_before=sealed_before)
 
+    async def _collect(self) -> None:
+        """Each minute: what is over the limits of history, and delivery ids that are too old."""
+        while True:
+            await self.clock.sleep(COLLECT_EVERY)
+            await self.queue.forget_deliveries(self.clock.now_us())
+            for workspace in await self.workflows.workspaces():
+                await self.retention.collect(workspace)
+
     async def _watch_health(self) -> None:
         """While commits fail, try one each second: the first that succeeds lets the dropped runs go on."""
         while True:
             await asyncio.sleep(HEALTH_EVERY)
+            self.controller.disk_free = self.storage.low()
             if self.database.trouble is not None:
                 await self.controller.try_again()
 
@@ -232,6 +255,9 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "files": engine.files,
         "accounts": engine.accounts,
         "database": engine.database,
+        "storage": engine.storage,
+        "backups": engine.backups,
+        "preferences": engine.preferences,
         "bus": engine.bus,
         "clock": engine.clock,
     }

@@ -5,13 +5,13 @@ FlowFuseError
                      ScheduleInvalid  TooLarge  ConditionMissing  MethodNotTaken
   NotFound  Denied  SignInNeeded  CallDenied
   Conflict           StaleVersion  Duplicate  IllegalTransition
-  Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
+  Unavailable        QueueFull  DiskLow  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
                      FileNotKept  HookLocked
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
     CallFailed       WaitExpired
     OutputInvalid    NodeStopped  Interrupted  CodeError
-  Corrupt            SealBroken  SegmentBroken  MigrationFailed
+  Corrupt            SealBroken  SegmentBroken  BackupInvalid  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
 
 Every error is a code and parameters; `SENTENCES` turns them into words, so that a second language is
@@ -63,6 +63,8 @@ SENTENCES: dict[str, str] = {
     "seal_broken": "{reason}",
     "segment_broken": "The stored data of execution {execution} is damaged ({reason}).",
     "migration_failed": "{reason}",
+    "disk_low": "The disk of the data folder has only {free} MB left, so nothing new is accepted. Make room.",
+    "backup_invalid": "The backup {path}: {reason}",
     "internal": "Something went wrong inside FlowFuse. The server's log has the details.",
 }
 
@@ -226,6 +228,12 @@ class Draining(Unavailable):
     code = "draining"
 
 
+class DiskLow(Unavailable):
+    """The disk is nearly full; what runs may end, nothing new is accepted."""
+
+    code = "disk_low"
+
+
 class DatabaseUnavailable(Unavailable):
     """A commit failed (disk full, I/O error, lock held too long); nothing of it was kept."""
 
@@ -362,6 +370,12 @@ class SegmentBroken(Corrupt):
     """A stored segment's checksum or shape is wrong."""
 
     code = "segment_broken"
+
+
+class BackupInvalid(Corrupt):
+    """A backup cannot be made, or is none that can be brought back."""
+
+    code = "backup_invalid"
 
 
 class MigrationFailed(Corrupt):

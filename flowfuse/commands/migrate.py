@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 
+from flowfuse.clock import Clock
 from flowfuse.commands.common import add_data, add_json, config_of, print_json
+from flowfuse.data.backup import Backups
 from flowfuse.data.database import connect, migrate, newest_schema
 from flowfuse.data.folder import DataFolder
 from flowfuse.errors import ConfigInvalid, FlowFuseError
@@ -23,7 +25,8 @@ def _migrated(folder: DataFolder) -> list[str]:
     """The names of what was applied. Raises MigrationFailed, ConfigInvalid."""
     try:
         with contextlib.closing(connect(folder.database)) as connection:
-            return migrate(connection, asset_root("migrations"))
+            backups = Backups(folder.path, asset_root("migrations"), Clock())
+            return migrate(connection, asset_root("migrations"), backups.before_migration)
     except FlowFuseError:
         raise
     except Exception as error:

@@ -14,6 +14,7 @@ import msgspec
 
 from flowfuse.clock import id_bytes, id_text
 from flowfuse.data.database import Database, Write, insert_many
+from flowfuse.data.files import let_go, share_references
 from flowfuse.errors import DatabaseUnavailable, Duplicate, NotFound
 from flowfuse.model import TERMINAL, Execution, NodeError, State
 
@@ -87,9 +88,7 @@ class ExecutionWrite(Write):
             if write.delivery is not None:
                 _insert_delivery(connection, write)
             if write.blobs:
-                connection.executemany(
-                    _BLOB, [(write.workspace, digest, len(data), data) for digest, data in write.blobs]
-                )
+                _insert_blobs(connection, write)
             if write.insert is not None:
                 row = write.insert
                 numbers[index] = repository.next_number(connection, row[1], row[2])
@@ -113,6 +112,41 @@ class ExecutionWrite(Write):
 
     def settled(self, result: Any, error: BaseException | None) -> None:
         self.callback(result, error)
+
+
+def _insert_blobs(connection: sqlite3.Connection, write: ExecutionWrite) -> None:
+    """Large values, each kept once by its content, and that this execution holds them."""
+    assert write.segment is not None
+    connection.executemany(
+        _BLOB, [(write.workspace, digest, len(data), data) for digest, data in write.blobs]
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO blob_references (workspace_id, hash, execution_id) VALUES (?, ?, ?)",
+        [(write.workspace, digest, write.segment[0]) for digest, _ in write.blobs],
+    )
+
+
+def forget_executions(connection: sqlite3.Connection, ids: Sequence[bytes]) -> int:
+    """Remove executions that have ended, with all that only they hold; how many there were."""
+    gone = 0
+    for raw in ids:
+        count = connection.execute(
+            "DELETE FROM executions WHERE id = ? AND finished IS NOT NULL", (raw,)
+        ).rowcount
+        if not count:
+            continue
+        gone += count
+        connection.execute("DELETE FROM segments WHERE execution_id = ?", (raw,))
+        held = connection.execute(
+            "DELETE FROM blob_references WHERE execution_id = ? RETURNING workspace_id, hash", (raw,)
+        ).fetchall()
+        connection.executemany(
+            "DELETE FROM blobs WHERE workspace_id = ?1 AND hash = ?2 AND NOT EXISTS "
+            "(SELECT 1 FROM blob_references WHERE workspace_id = ?1 AND hash = ?2)",
+            [tuple(row) for row in held],
+        )
+        let_go(connection, raw)
+    return gone
 
 
 def _insert_delivery(connection: sqlite3.Connection, write: ExecutionWrite) -> None:
@@ -302,6 +336,12 @@ class ExecutionRepository:
                 "WHERE execution_id = ? AND workspace_id = ?",
                 (fresh, old, workspace),
             )
+            connection.execute(
+                "INSERT OR IGNORE INTO blob_references (workspace_id, hash, execution_id) "
+                "SELECT workspace_id, hash, ? FROM blob_references WHERE execution_id = ?",
+                (fresh, old),
+            )
+            share_references(connection, old, fresh)
             self.save_numbers(connection)
 
         await self.database.write(insert)

@@ -274,6 +274,20 @@ def references(
     return refer
 
 
+def share_references(connection: sqlite3.Connection, old: bytes | None, fresh: bytes) -> None:
+    """An execution begins with what another has done: it holds the same files."""
+    connection.execute(
+        "INSERT OR IGNORE INTO file_references (workspace_id, hash, execution_id) "
+        "SELECT workspace_id, hash, ? FROM file_references WHERE execution_id = ?",
+        (fresh, old),
+    )
+
+
+def let_go(connection: sqlite3.Connection, execution: bytes) -> None:
+    """An execution is removed: it holds no files any more."""
+    connection.execute("DELETE FROM file_references WHERE execution_id = ?", (execution,))
+
+
 def _forget_gone_executions(connection: sqlite3.Connection) -> None:
     connection.execute(
         "DELETE FROM file_references WHERE NOT EXISTS "

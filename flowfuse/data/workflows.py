@@ -76,6 +76,22 @@ class WorkflowRepository:
         )
         return [_summary(row) for row in rows]
 
+    async def workspaces(self) -> Sequence[str]:
+        """Every workspace that has or had a workflow's runs."""
+        rows = await self._database.rows(
+            "SELECT workspace_id FROM workflows UNION SELECT workspace_id FROM counters"
+        )
+        return [row["workspace_id"] for row in rows]
+
+    async def keeps(self, workspace: str) -> dict[str, float | str]:
+        """How long executions stay, of the workflows whose settings say so."""
+        rows = await self._database.rows(
+            "SELECT id, draft ->> '$.settings.keep' AS keep FROM workflows WHERE workspace_id = ? "
+            "AND draft ->> '$.settings.keep' IS NOT NULL",
+            (workspace,),
+        )
+        return {row["id"]: row["keep"] for row in rows}
+
     async def get(self, workspace: str, workflow: str) -> Draft:
         """A workflow with its draft. Raises NotFound."""
         row = await self._database.row(

@@ -33,6 +33,7 @@ from flowfuse.engine.wakes import Wakes
 from flowfuse.engine.walker import Walker
 from flowfuse.errors import (
     DatabaseUnavailable,
+    DiskLow,
     Draining,
     NodeFailed,
     NotFound,
@@ -86,6 +87,10 @@ class ExecutionController:
         executor.caller = Calls(workflows, follow_ups, self)
         self._work = asyncio.Event()
         self.draining = False
+        self.disk_free: int | None = None
+        """Bytes that are left on the disk, where they are too few for new work."""
+        self.died = False
+        """Whether the process before this one ended without a shutdown."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -93,8 +98,8 @@ class ExecutionController:
 
     async def open(self) -> None:
         """Take over what a process before this one left; nothing is run again that was committed."""
-        died = await self._queue.open()
-        await self._stored.open(died=died)
+        self.died = await self._queue.open()
+        await self._stored.open(died=self.died)
         self._work.set()
 
     async def work(self) -> None:
@@ -276,9 +281,11 @@ class ExecutionController:
         return self._queue.epoch
 
     def check_accepting(self) -> None:
-        """Raise Draining or QueueFull where no execution can be accepted."""
+        """Raise Draining, DiskLow or QueueFull where no execution can be accepted."""
         if self.draining:
             raise Draining()
+        if self.disk_free is not None:
+            raise DiskLow(free=self.disk_free // 1_000_000)
         if self._queue.pending >= self._max_pending:
             raise QueueFull(pending=self._queue.pending)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -119,6 +121,17 @@ class CredentialVault:
     def redact(self, value: Value, credential: OpenCredential) -> Value:
         """The value with every form of the credential's secrets replaced."""
         return credential.redact(value)
+
+
+def sealing_keys(path: Path) -> set[str]:
+    """The ids of the keys that a database's credentials are sealed with; empty where it cannot be read."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            return {row[0] for row in connection.execute("SELECT DISTINCT key_id FROM credentials")}
+    except sqlite3.Error:
+        return set()
 
 
 def _check(id: str, kind: str, hosts: Sequence[str], data: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ class Approval(NodeType):
     type = "action.approval"
     title = "Ask for approval"
     summary = "Holds the run until a person approves or rejects it."
-    icon = "hand"
+    icon = "user"
     params = ApprovalParams
     ports = ("approved", "rejected")
     example: ClassVar = {

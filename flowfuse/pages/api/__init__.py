@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages.api import credentials, executions, run, schedules, system, workflows
+from flowfuse.pages.api import credentials, executions, run, schedules, settings, system, workflows
 
 API = (
     workflows.list_workflows,
@@ -36,6 +36,11 @@ API = (
     credentials.create_credential,
     credentials.replace_credential,
     credentials.delete_credential,
+    settings.get_settings,
+    settings.change_settings,
+    settings.get_storage,
+    settings.list_backups,
+    settings.make_backup,
     system.node_types,
     system.document_schema,
     system.make_link,
