@@ -180,6 +180,7 @@ class Engine:
         async with AsyncExitStack() as stack:
             await self.database.open()
             stack.push_async_callback(self.database.close)
+            await self.files.open()
             self.vault.unlock(Sealer(await self._master_key()))
             stack.push_async_callback(self.api.close)
             stack.push_async_callback(self.code.close)
