@@ -26,6 +26,7 @@ from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.preferences import PreferenceStore
 from flowfuse.data.retention import Retention
 from flowfuse.data.schedules import ScheduleRepository
+from flowfuse.data.seen import SeenItems
 from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
@@ -121,7 +122,7 @@ class Engine:
             no_proxy=[parse_allowance(text) for text in config.network.no_proxy],
         )
         self.code = CodeRunner()
-        self.catalogue = catalogue(self.api, self.code, self.files)
+        self.catalogue = catalogue(self.api, self.code, self.files, SeenItems(self.database, self.clock))
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         follow_ups = FollowUpRepository(self.database)
