@@ -40,6 +40,7 @@ class WorkflowChanged(Struct, frozen=True):
 
     workspace: str
     workflow: str
+    seq: int = 0
 
 
 class NodeStarted(Struct, frozen=True):

@@ -118,7 +118,7 @@ class Drafts:
             return Edited(changed=changed, outcomes=new)
 
         at = await self._workflows.edit(workspace, name, change, ids=[o.id for o in operations])
-        self._changed(workspace, name)
+        self._changed(workspace, name, at)
         return Applied(
             seq=max((each.seq for each in outcomes.values() if each.refused is None), default=at),
             accepted=[name for name, each in outcomes.items() if each.refused is None],
@@ -199,8 +199,8 @@ class Drafts:
         if errors:
             raise WorkflowInvalid(errors)
 
-    def _changed(self, workspace: str, name: str) -> None:
-        self._bus.publish(WorkflowChanged(workspace, name))
+    def _changed(self, workspace: str, name: str, seq: int = 0) -> None:
+        self._bus.publish(WorkflowChanged(workspace, name, seq))
 
     def _completed(self, workflow: Workflow) -> Workflow:
         """With the ids that are made when missing: the workflow's own, and webhook paths."""

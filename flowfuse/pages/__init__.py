@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from flowfuse.pages import home, runs, static, workflows
+from flowfuse.pages import editor, home, parts, presence, runs, static
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
 
 ROUTES = (
     home.home,
-    workflows.workflow_page,
+    editor.editor_page,
+    editor.editor_delta,
+    editor.palette_entries,
+    editor.bench,
+    editor.preview_field,
+    editor.progress,
+    parts.run_part_of,
+    parts.read_document,
+    presence.editors,
     runs.runs,
+    runs.workflow_runs,
     runs.run_by_id,
     runs.run,
     runs.run_part,

@@ -33,9 +33,14 @@ def title(node: Node, node_type: NodeType | None) -> str:
 
 def glyph(node: Node, node_type: NodeType | None) -> str:
     """The sign in the tile: the type's own, else the family's."""
+    return type_glyph(node.type, node_type)
+
+
+def type_glyph(name: str, node_type: NodeType | None) -> str:
+    """The sign of a type, whether it is known here or not."""
     if node_type is not None and node_type.icon:
         return _SIGNS.get(node_type.icon, node_type.icon)
-    return _FAMILY_GLYPHS.get(node.type.partition(".")[0], "dots")
+    return _FAMILY_GLYPHS.get(name.partition(".")[0], "dots")
 
 
 def summary(node: Node, node_type: NodeType | None) -> str:
