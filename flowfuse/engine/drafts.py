@@ -146,6 +146,24 @@ class Drafts:
         self._changed(workspace, name)
         return version
 
+    async def keep(self, workspace: str, name: str, note: str) -> Version:
+        """Keep the draft as it is as a version with a name, without publishing it. Raises NotFound."""
+        draft = await self._workflows.get(workspace, name)
+        return await self._workflows.keep_version(workspace, self._with_versions(draft.document), note)
+
+    async def restore(self, workspace: str, name: str, number: int) -> Draft:
+        """Make the draft what a version was. What it was till now is kept as a version, so nothing is lost.
+
+        Raises NotFound.
+        """
+        content = await self._workflows.version(workspace, name, number)
+        draft = await self._workflows.get(workspace, name)
+        newest = next(iter(await self._workflows.versions(workspace, name)), None)
+        current = self._with_versions(draft.document)
+        if newest is None or newest.hash != document.digest(current).hex():
+            await self._workflows.keep_version(workspace, current, f"Before v{number} was restored")
+        return await self.save(workspace, name, content.document, draft.summary.seq)
+
     async def unpublish(self, workspace: str, name: str) -> None:
         """Stop the triggers. Raises NotFound."""
         await self._workflows.unpublish(workspace, name)

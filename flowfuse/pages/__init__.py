@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages import editor, home, parts, presence, runs, static
+from flowfuse.pages import editor, home, parts, presence, runs, static, versions
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
@@ -18,6 +18,12 @@ ROUTES = (
     parts.run_part_of,
     parts.read_document,
     presence.editors,
+    versions.versions_page,
+    versions.name_draft,
+    versions.name_version,
+    versions.restore_version,
+    versions.export,
+    versions.new_workflow,
     runs.runs,
     runs.workflow_runs,
     runs.run_by_id,

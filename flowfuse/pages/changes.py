@@ -149,6 +149,8 @@ def _text(value: Value) -> str:
 
 
 def _one(field: FieldChange) -> str:
+    if field.path == "edges":
+        return f"comes after {_short(field.after)}, was after {_short(field.before)}"
     label = field.label[:1].lower() + field.label[1:]
     if field.before is None:
         return f"has a {label}: {_short(field.after)}"

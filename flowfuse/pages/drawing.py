@@ -145,7 +145,7 @@ class Drawings:
             summary=draft.summary,
             graph=graph,
             # Where a card lies is the document's to say: it would be drawn anew for each move.
-            cards={view.id: msgspec.structs.replace(view, x=None, y=None) for view in graph.nodes},
+            cards={view.id: msgspec.structs.replace(view, x=None, y=None, via="") for view in graph.nodes},
             nodes={node["id"]: msgspec.json.encode(node) for node in nodes},
             edges=msgspec.json.encode(edges),
             own=msgspec.json.encode(plain),

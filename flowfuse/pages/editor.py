@@ -20,7 +20,7 @@ from flowfuse.engine.history import History
 from flowfuse.errors import NotFound
 from flowfuse.expression import library
 from flowfuse.integrations.vault import CredentialVault
-from flowfuse.model import Execution, ExecutionDetail, Node, Value
+from flowfuse.model import ExecutionDetail, Node, Value
 from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
@@ -45,6 +45,8 @@ TABS = ("node", "timeline", "input", "problems")
 STARTS = ("trigger.manual", "trigger.webhook", "trigger.schedule")
 """What an empty canvas offers first."""
 SHOWN_JSON = 200_000
+LOOKED_BACK = 20
+"""Runs among which the last whole one is looked for."""
 Asked = Request[Any, Any, Any]
 
 
@@ -69,6 +71,7 @@ class PreviewRequest(Struct, forbid_unknown_fields=True):
 async def editor_page(
     request: Asked,
     workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
     drawings: NamedDependency[Drawings],
     executions: NamedDependency[ExecutionRepository],
     history: NamedDependency[History],
@@ -76,6 +79,7 @@ async def editor_page(
 ) -> Response[str]:
     """A workflow's draft, to be edited."""
     drawing = await drawings.current(workspace_of(request), workflow)
+    draft = await workflows.get(workspace_of(request), workflow)
     return page(
         request,
         "editor.html",
@@ -88,7 +92,7 @@ async def editor_page(
         tab=chosen_tab(request, TABS, "node"),
         triggers=_triggers(drawing.graph),
         ghosts=[entry for entry in palette(catalogue) if entry.type in STARTS],
-        input_text=await _input_text(request, workflow, executions, history),
+        input_text=await _input_text(request, draft, executions, history),
     )
 
 
@@ -134,7 +138,7 @@ async def bench(
     draft = await workflows.get(workspace, workflow)
     placed = _placed(draft, query.get("node", ""))
     graph = Graph(draft.document, catalogue)
-    detail = await shown_detail(workspace, workflow, query.get("run", ""), executions, history)
+    detail = await shown_detail(workspace, draft, query.get("run", ""), executions, history)
     known = sample(graph, placed, detail, query.get("path", ""))
     node_type = catalogue.find(placed.type, placed.version)
     view = drawing.graph.node(placed.id)
@@ -177,7 +181,7 @@ async def preview_field(
     if node_type is None or asked.field not in {field.name for field in node_type.fields}:
         raise NotFound(what="field", id=asked.field)
     graph = Graph(draft.document, catalogue)
-    detail = await shown_detail(workspace, workflow, str(asked.run or ""), executions, history)
+    detail = await shown_detail(workspace, draft, str(asked.run or ""), executions, history)
     known = sample(graph, placed, detail, asked.path)
     found = await asyncio.to_thread(
         preview, graph, placed, node_type, asked.field, asked.value, known, clock.now_us()
@@ -235,15 +239,29 @@ def _placed(draft: Draft, node: str) -> Node:
 
 
 async def shown_detail(
-    workspace: str, workflow: str, run: str, executions: ExecutionRepository, history: History
+    workspace: str, draft: Draft, run: str, executions: ExecutionRepository, history: History
 ) -> ExecutionDetail | None:
-    """The run whose data is shown: the named one, else the last; None where there is none."""
-    found: Execution | None
-    if run.isdigit():
-        found = await executions.by_number(workspace, workflow, int(run))
-    else:
-        found = next(iter(await executions.list(workspace, workflow=workflow, limit=1)), None)
-    return await history.detail(workspace, found.id) if found is not None else None
+    """The run whose data is shown: the named one, else the last whole one; None where there is none.
+
+    Of what a run of a part has left out, the last whole run has the data.
+    """
+    name, nodes = draft.summary.id, {node.id for node in draft.document.nodes}
+    chosen = await executions.by_number(workspace, name, int(run)) if run.isdigit() else None
+    part = await history.detail(workspace, chosen.id) if chosen is not None else None
+    if part is not None and part.execution.trigger in nodes:
+        return part
+    found = await executions.list(workspace, workflow=name, limit=LOOKED_BACK)
+    last = next((each for each in found if each.trigger in nodes), None)
+    whole = await history.detail(workspace, last.id) if last is not None else None
+    return merged(part, whole) if part is not None and whole is not None else part or whole
+
+
+def merged(part: ExecutionDetail, whole: ExecutionDetail) -> ExecutionDetail:
+    """A part's run, with what it has left out as it was in a whole run."""
+    ran = [run for run in part.nodes if run.state != "skipped"]
+    there = {(run.node, run.path) for run in ran}
+    kept = [run for run in whole.nodes if (run.node, run.path) not in there]
+    return msgspec.structs.replace(part, input=whole.input, nodes=[*kept, *ran])
 
 
 def _values(placed: Node, known: Sample) -> dict[str, Any]:
@@ -289,14 +307,11 @@ def _hooks(request: Asked, draft: Draft) -> list[HookAddress]:
     return live + [HookAddress(f"{base}/hook-draft/{path}", draft=True) for path in paths]
 
 
-async def _input_text(
-    request: Asked, workflow: str, executions: ExecutionRepository, history: History
-) -> str:
+async def _input_text(request: Asked, draft: Draft, executions: ExecutionRepository, history: History) -> str:
     """What the input field starts with: the input of the named run, else of the last, else nothing yet."""
-    workspace = workspace_of(request)
     try:
         run = request.query_params.get("from", "")
-        detail = await shown_detail(workspace, workflow, run, executions, history)
+        detail = await shown_detail(workspace_of(request), draft, run, executions, history)
     except NotFound:
         return "{}"
     return "{}" if detail is None or detail.input is None else _shown_json(detail.input)

@@ -32,6 +32,8 @@ class NodeView(Struct, frozen=True, kw_only=True):
     pinned: bool = False
     waits_for_one: bool = False
     body: int = 0
+    mark: str = ""
+    changes: int = 0
     x: float | None = None
     y: float | None = None
 
@@ -48,6 +50,7 @@ class EdgeView(Struct, frozen=True, kw_only=True):
     port: str
     target: str
     label: str
+    mark: str = ""
 
 
 class GraphView(Struct, frozen=True, kw_only=True):

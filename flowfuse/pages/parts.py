@@ -58,7 +58,7 @@ async def run_part_of(
     if placed is None:
         raise NotFound(what="node", id=asked.node)
     run = str(asked.run) if asked.run is not None else ""
-    detail = await shown_detail(workspace, workflow, run, executions, history)
+    detail = await shown_detail(workspace, draft, run, executions, history)
     known = sample(graph, placed, detail, asked.path)
     rounds = {loop: values.get("item") for loop, values in known.loops.items()}
     part = part_of(graph, asked.node, asked.kind, known.nodes, rounds)

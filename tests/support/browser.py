@@ -15,7 +15,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
          "--disable-sync"]  # fmt: skip
 WATCH = (
     "window.violations = []; document.addEventListener('securitypolicyviolation', "
-    "(event) => violations.push(event.violatedDirective + ' ' + event.blockedURI))"
+    "(event) => violations.push(event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sourceFile + ':' + event.lineNumber + ':' + event.columnNumber))"
 )
 
 
@@ -46,8 +46,9 @@ def signed_in(browser: Browser, server: Server, **options: Any) -> Iterator[Page
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
     page.goto(server.api("POST", "/links", {}).json["path"])
     yield page
-    assert page.evaluate("window.violations ?? []") == []
-    assert wrong == []
+    violations = page.evaluate("window.violations ?? []")
+    assert violations == [], violations
+    assert wrong == [], wrong
     context.close()
 
 

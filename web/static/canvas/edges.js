@@ -54,7 +54,7 @@ export class Edges {
   #add(key, edge) {
     const data = { 'data-from': edge.from, 'data-port': edge.port, 'data-to': edge.to }
     const hit = this.editable ? element(this.lineLayer, 'path', { class: 'edge-hit', ...data }) : null
-    const path = element(this.lineLayer, 'path', { class: 'edge', ...data })
+    const path = element(this.lineLayer, 'path', { class: edge.mark ? `edge is-${edge.mark}` : 'edge', ...data })
     this.#drawn.set(key, { edge, path, hit, label: null })
     for (const end of [edge.from, edge.to]) this.#byNode.set(end, (this.#byNode.get(end) ?? new Set()).add(key))
   }

@@ -139,6 +139,12 @@ export class Board extends EventTarget {
     for (const row of document.querySelectorAll('#outline .orow')) row.classList.toggle('is-selected', this.selected.has(row.dataset.node))
   }
 
+  /** Mark the node that the pointer's expression speaks of. */
+  light(id) {
+    for (const element of this.world.querySelectorAll('.is-lit')) element.classList.remove('is-lit')
+    this.#elements.get(id)?.classList.add('is-lit')
+  }
+
   focus(id) {
     this.#elements.get(id)?.querySelector('[data-open]')?.focus({ preventScroll: true })
   }

@@ -9,9 +9,11 @@ const PREVIEW = 150
 export class Form {
   #timers = new Map()
   #previews = new Map()
+  #live
 
-  constructor(store, actions, { onFocus } = {}) {
-    Object.assign(this, { store, actions, onFocus })
+  /** `reach` gives what expressions of the shown node may name; `light` marks a node on the canvas. */
+  constructor(store, actions, { reach, light }) {
+    Object.assign(this, { store, actions, reach, light })
     const panel = document.getElementById('panel-node')
     panel.addEventListener('input', (event) => this.#typed(event.target))
     panel.addEventListener('change', (event) => this.#typed(event.target, true))
@@ -54,7 +56,7 @@ export class Form {
   #form() { return document.getElementById('form') }
 
   #typed(control, now = false) {
-    const field = control.closest('[data-path]')
+    const field = control.closest('[data-as][data-path]')
     if (!field || !control.closest('#form')) return
     if (control.matches('textarea.exf')) grow(control)
     if (control.matches('[data-expression]')) this.#preview(control)
@@ -89,14 +91,22 @@ export class Form {
     this.#typed(text, true)
   }
 
-  #entered(control) {
-    if (control.closest?.('#form')) this.lastField = control
-    this.onFocus?.(control)
+  async #entered(control) {
+    if (!control.closest?.('#form')) return
+    this.lastField = control
+    if (!control.matches('textarea[data-expression]')) return
+    const { mount } = await import('./expression.js')
+    if (document.activeElement !== control) return
+    const view = mount(control, { reach: this.reach, light: this.light, leave: (box) => { grow(box); this.#left(box) } })
+    this.#live = { view, dom: view.dom }
+    this.lastField = view.contentDOM
   }
 
   /** Put a value's path into the field that was last in use, or into the one that it is dropped on. */
   insert(path, control = this.lastField) {
-    if (!control?.isConnected || !control.matches('textarea, input')) return false
+    if (!control?.isConnected) return false
+    if (this.#live?.dom.contains(control)) return this.#insertLive(path)
+    if (!control.matches('textarea, input')) return false
     const expression = `{{ ${path} }}`
     const { selectionStart: start, selectionEnd: end, value } = control
     const inside = isInside(value, start)
@@ -106,6 +116,17 @@ export class Form {
     control.focus()
     control.setSelectionRange?.(caret, caret)
     control.dispatchEvent(new Event('input', { bubbles: true }))
+    return true
+  }
+
+  #insertLive(path) {
+    const { view } = this.#live
+    const { from, to } = view.state.selection.main
+    const text = view.state.doc.toString()
+    const insert = isInside(text, from) ? path : `{{ ${path} }}`
+    const [start, end] = text.trim() ? [from, to] : [0, text.length]
+    view.dispatch({ changes: { from: start, to: end, insert }, selection: { anchor: start + insert.length } })
+    view.focus()
     return true
   }
 
@@ -125,15 +146,14 @@ export class Form {
   }
 
   #preview(control) {
-    const field = control.closest('[data-path]')
+    const field = control.closest('[data-as][data-path]')
     const form = this.#form()
     clearTimeout(this.#previews.get(control))
     this.#previews.set(control, setTimeout(async () => {
-      const line = control.closest('.cell, [data-row], .f-c').querySelector(':scope > .prev') ?? control.closest('.f-c').querySelector('.prev')
+      const line = control.closest('.cell, [data-row], .f-c').querySelector(':scope > .prev')
       const name = (field?.dataset.path ?? '').split('.')[1]
       if (!name || !line || !control.value.includes('{{')) {
-        if (line && line.dataset.of === control.value) line.hidden = true
-        if (line && !control.closest('[data-row]')) line.hidden = true
+        if (line) line.hidden = true
         return
       }
       const { context } = this
