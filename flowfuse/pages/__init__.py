@@ -12,6 +12,7 @@ ROUTES = (
     editor.editor_page,
     editor.editor_delta,
     editor.palette_entries,
+    editor.settings,
     editor.bench,
     editor.preview_field,
     editor.progress,

@@ -121,6 +121,15 @@ async def palette_entries(catalogue: NamedDependency[Catalogue]) -> Response[byt
     return answer({"nodes": palette(catalogue), "functions": functions})
 
 
+@get(f"{ONE}/settings", guards=[signed_in])
+async def settings(
+    request: Asked, workflow: FromPath[str], workflows: NamedDependency[WorkflowRepository]
+) -> Response[str]:
+    """The workflow's own fields, for the bench while no node is chosen."""
+    draft = await workflows.get(workspace_of(request), workflow)
+    return page(request, "editor/_settings.html", own=draft.document)
+
+
 @get(f"{ONE}/bench", guards=[signed_in])
 async def bench(
     request: Asked,

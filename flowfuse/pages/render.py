@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flowfuse.pages import words
+from flowfuse.pages.form import text_of
 from flowfuse.pages.values import step, tree
 from flowfuse.resources import asset_root
 
@@ -68,6 +69,7 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
     environment.globals["asset"] = asset
     environment.filters.update(
         count=words.count,
+        json=text_of,
         took=words.took,
         state=words.state_words,
         step=step,

@@ -30,14 +30,14 @@ const bench = new Bench(store, board, form, actions)
 const gestures = new Gestures(board, view, actions, palette)
 const notes = new Notes(store, board, view, actions)
 const runs = new Runs(store, board, bench)
-const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs })
+const pasteText = listenToClipboard(store, board, view, actions, gestures)
+const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText })
 const redrawMap = listenToMinimap(board, view)
 
 view.onChange = redrawMap
 listenToTabs()
 listenToSaving(store, board)
 listenToKeys(board, view, actions, commands)
-listenToClipboard(store, board, view, actions, gestures)
 
 const parts = { publish: 'publish', problems: 'problems', outline: 'outline' }
 store.addEventListener('change', ({ detail: { why, delta, foreign, label } }) => {
@@ -80,7 +80,7 @@ world.classList.add('is-laid')
 const presence = new Presence(store, board, bench)
 await store.resume()
 const { chosen } = draft.dataset
-if (chosen && store.node(chosen)) board.select([chosen])
+board.select(chosen && store.node(chosen) ? [chosen] : [])
 const shownRun = new URL(location).searchParams.get('run')
 if (shownRun) runs.follow(Number(shownRun))
 document.documentElement.dataset.ready = 'yes'

@@ -86,6 +86,19 @@ export class Bench {
     this.panel.innerHTML = this.empty
     this.who.replaceChildren()
     this.#address('')
+    this.#settings(this.#asked)
+  }
+
+  /** Without a chosen node the bench shows the workflow's own settings. */
+  async #settings(number) {
+    this.form.flush()
+    await this.store.flush()
+    const response = await fetch(`/workflows/${this.store.id}/settings`).catch(() => null)
+    if (number !== this.#asked || !response?.ok) return
+    const html = await response.text()
+    if (number !== this.#asked) return
+    this.panel.innerHTML = html
+    this.form.shown({})
   }
 
   #address(id) {

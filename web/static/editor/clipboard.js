@@ -2,7 +2,7 @@
 import { announce, toast } from './toasts.js'
 import { named, say } from './words.js'
 
-/** Listen to the browser's own copy, cut and paste, and to files that are dropped. */
+/** Listen to the browser's own copy, cut and paste, and to files that are dropped; what pastes a text. */
 export function listenToClipboard(store, board, view, actions, gestures) {
   const elsewhere = () => {
     const focused = document.activeElement
@@ -41,11 +41,13 @@ export function listenToClipboard(store, board, view, actions, gestures) {
   }
 
   async function pasteText(text, at, name = '') {
+    at ??= where()
     const clip = await read(text, name)
     if (typeof clip === 'string') return toast(clip)
     if (clip.nodes.length) return actions.paste(clip, at)
     return toast(say('nothingToPaste'))
   }
+  return (text, name) => pasteText(text, undefined, name)
 }
 
 /** The clipboard's nodes; a sentence where there are none. YAML and JSON documents are read by the server. */

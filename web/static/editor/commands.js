@@ -5,7 +5,7 @@ import { toast } from './toasts.js'
 import { say } from './words.js'
 
 /** The acts. `context` holds the editor's parts. */
-export function makeCommands({ store, board, view, actions, bench, palette, notes, runs }) {
+export function makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText }) {
   const sheet = document.getElementById('keys')
   const commands = {
     add: () => palette.open(behindSelection()),
@@ -44,13 +44,24 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     publish: () => publish(),
     unpublish: () => unpublish(),
     find: () => finder.open(),
+    settings: () => { board.select([]); openTab('node') },
+    export: () => location.assign(`/workflows/${store.id}/export`),
+    import: () => file.click(),
+    'copy-workflow': () => copyWorkflow(),
+    'delete-workflow': () => deleteWorkflow(),
     'next-problem': () => problem(1),
     'previous-problem': () => problem(-1),
     told: (why, label) => toast(say(why, label)),
   }
   const finder = new Finder(board, view, commands)
 
+  const file = document.getElementById('import-file')
+  file.addEventListener('change', async () => {
+    if (file.files[0]) pasteText(await file.files[0].text(), file.files[0].name)
+    file.value = ''
+  })
   document.addEventListener('click', (event) => {
+    for (const menu of document.querySelectorAll('.menu[open]')) if (!menu.contains(event.target) || event.target.closest('.menu-item')) menu.open = false
     const button = event.target.closest('[data-do]')
     if (button) commands[button.dataset.do]?.(event)
     const chosen = event.target.closest('[data-select]')
@@ -138,6 +149,29 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     board.focus(next)
   }
 
+  async function copyWorkflow() {
+    await store.flush()
+    const { own, nodes, edges } = store.doc
+    const { id, ...rest } = own
+    const copy = { ...rest, name: `${own.name ?? store.id} (copy)`, nodes: nodes.map((node) => (node.type === 'trigger.webhook' ? { ...node, config: { ...node.config, path: undefined } } : node)), edges }
+    const answer = await post('/api/v1/workflows', copy)
+    const content = await answer?.json().catch(() => ({}))
+    if (answer?.ok) location.assign(`/workflows/${content.workflow.id}`)
+    else toast(content?.detail ?? say('noServer'))
+  }
+
+  /** Deleted and gone to the list: there it can be taken back as long as this tab is open. */
+  async function deleteWorkflow() {
+    const answer = await fetch(`/api/v1/workflows/${store.id}`, { method: 'DELETE', headers: { Accept: 'application/json' } }).catch(() => null)
+    if (!answer?.ok) return toast(say('noServer'))
+    toast(say('deleted', `“${store.doc.own.name ?? store.id}”`), {
+      label: 'Undo',
+      run: async () => { if ((await post('/api/v1/workflows', { ...store.doc.own, nodes: store.doc.nodes, edges: store.doc.edges }))?.ok) location.reload() },
+    })
+    document.body.classList.add('is-gone')
+    return undefined
+  }
+
   async function publish() {
     await store.flush()
     const answer = await post(`/api/v1/workflows/${store.id}/publish`)
@@ -160,8 +194,8 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     toast(count ? `Not published: ${count === 1 ? '1 problem' : `${count} problems`} to mend first.` : content.detail ?? 'Not published.')
   }
 
-  async function post(address) {
-    const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: '{}' }).catch(() => null)
+  async function post(address, body = {}) {
+    const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body) }).catch(() => null)
     if (!answer) toast(say('noServer'))
     return answer
   }

@@ -44,9 +44,9 @@ export class Form {
   mark(problems) {
     const form = this.#form()
     if (!form) return
-    const prefix = `nodes.${form.dataset.node}.`
+    const prefix = form.dataset.node ? `nodes.${form.dataset.node}.` : ''
     const own = problems.filter(({ path }) => path.startsWith(prefix)).map((problem) => ({ ...problem, path: problem.path.slice(prefix.length) }))
-    for (const field of form.querySelectorAll('[data-field]')) {
+    for (const field of document.querySelectorAll('#panel-node [data-field]')) {
       const path = field.dataset.field
       const found = own.find((problem) => problem.path === path || problem.path.startsWith(`${path}.`) || problem.path.startsWith(`${path}[`))
       this.#tell(field, found?.message ?? '')
@@ -57,7 +57,7 @@ export class Form {
 
   #typed(control, now = false) {
     const field = control.closest('[data-as][data-path]')
-    if (!field || !control.closest('#form')) return
+    if (!field || !control.closest('.col-form')) return
     if (control.matches('textarea.exf')) grow(control)
     if (control.matches('[data-expression]')) this.#preview(control)
     const node = this.#form().dataset.node
@@ -71,11 +71,12 @@ export class Form {
   }
 
   #save(node, field) {
-    if (!this.store.node(node)) return
+    const own = node ? this.store.node(node) : this.store.doc.own
+    if (!own) return
     const { path } = field.dataset
     const read = readField(field)
     if (read.error) return this.#tell(field.closest('[data-field]'), read.error)
-    const before = at(this.store.node(node), path)
+    const before = at(own, path)
     if (JSON.stringify(before) === JSON.stringify(read.value)) return
     const operation = read.value === undefined ? { kind: 'unset', node, path } : { kind: 'set', node, path, value: read.value }
     const label = field.closest('[data-field]')?.querySelector('.f-l')?.firstChild?.textContent ?? path
@@ -251,6 +252,10 @@ function entryOf(row) {
 const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/
 
 const READ = {
+  tags(text) {
+    const tags = [...new Set(text.split(',').map((tag) => tag.trim()).filter(Boolean))]
+    return { value: tags.length ? tags : undefined }
+  },
   text: (text) => ({ value: text === '' ? undefined : text }),
   choice: (text, control) => ({ value: text === '' || text === control.dataset.default ? undefined : text }),
   switch: (on) => ({ value: on ? true : undefined }),
