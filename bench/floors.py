@@ -45,6 +45,30 @@ uvloop.run(main())
 """
 
 
+LARGE = """
+import asyncio, sys
+
+async def serve(reader, writer):
+    head = await reader.readuntil(b"\\r\\n\\r\\n")
+    left = int(sys.argv[2]) if b"/large" in head else 2
+    kind = b"application/octet-stream" if left > 2 else b"application/json"
+    writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-type: %b\\r\\ncontent-length: %d\\r\\n"
+                 b"connection: close\\r\\n\\r\\n" % (kind, left))
+    piece = b"{}" if left == 2 else bytes(range(256)) * 1024
+    while left:
+        writer.write(piece[:left])
+        left -= min(left, len(piece))
+        await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
 class BareCalls:
     """Parallel GETs by plain httpx in one gather, on the same event loop implementation as the product."""
 
@@ -80,10 +104,10 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def request(method: str, url: str, body: Any = None) -> Any:
+def request(method: str, url: str, body: Any = None, timeout: float = 60) -> Any:
     """One request on a fresh connection; the decoded answer. Raises OSError."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
         content = None if body is None else json.dumps(body).encode()
         path = parts.path + (f"?{parts.query}" if parts.query else "")

@@ -7,6 +7,8 @@
   memory     idle RSS, and what 100,000 pending executions add
   disk       bytes of a kept W2 run, and of a kept loop of 1,000 items
   parallel   20 parallel HTTP calls by a workflow, as a ratio to the same calls by bare httpx in one gather
+  code       what a code node costs more than a set node, at the median
+  files      what a download of 1 GB to a file adds to the memory
 
 Goals of time are ratios to a floor in the same run. Servers listen on 127.0.0.1 only.
 """
@@ -27,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from floors import LITESTAR, STUB, free_port, request, wait_for
+from floors import LARGE, LITESTAR, STUB, free_port, request, wait_for
 
 HERE = Path(__file__).parent
 PYTHON = sys.executable
@@ -117,10 +119,10 @@ def cold() -> None:
     emit("cold.ratio", statistics.median(a / b for a, b in zip(ours, floor, strict=True)), "x", 1.4)
 
 
-def rss(pid: int) -> float:
-    """Resident memory of a process, MiB."""
+def rss(pid: int, what: str = "VmRSS:") -> float:
+    """Resident memory of a process, MiB; `VmHWM:` is its highest."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(what):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -223,7 +225,55 @@ def parallel() -> None:
     emit("parallel.ratio", statistics.median(ours) / statistics.median(floor), "x", 1.3)
 
 
-FIGURES: dict[str, Callable[[], None]] = {"cold": cold, "memory": memory, "disk": disk, "parallel": parallel}
+def code() -> None:
+    """The same answer by a code node and by a set node, in turn."""
+    with tempfile.TemporaryDirectory() as name, product(Path(name) / "data") as (_started, base):
+        body = {"a": 3, "b": 4}
+        took: dict[str, list[float]] = {"code": [], "set": []}
+        for number in range(550):
+            for path, times in took.items():
+                begun = time.perf_counter()
+                answer = request("POST", f"{base}/hook/{path}", body)
+                spent = time.perf_counter() - begun
+                if answer != {"sum": 7}:
+                    raise SystemExit(f"wrong answer: {answer}")
+                if number >= 50:
+                    times.append(spent)
+    emit("code.code", statistics.median(took["code"]) * 1e3, "ms", None)
+    emit("code.set", statistics.median(took["set"]) * 1e3, "ms", None)
+    more = statistics.median(took["code"]) - statistics.median(took["set"])
+    emit("code.more", more * 1e3, "ms", 1.0)
+
+
+def files() -> None:
+    """A download of 1 GB, and the highest memory while it ran."""
+    size = 1_000_000_000
+    with tempfile.TemporaryDirectory() as name:
+        peer, folder = free_port(), Path(name) / "data"
+        with process(PYTHON, "-c", LARGE, str(peer), str(size)), product(folder) as (started, base):
+            url = f"http://127.0.0.1:{peer}"
+            wait_for(f"{url}/small")
+            request("POST", f"{base}/hook/download", {"url": f"{url}/small"})
+            before = rss(started.pid)
+            Path(f"/proc/{started.pid}/clear_refs").write_text("5")
+            begun = time.perf_counter()
+            answer = request("POST", f"{base}/hook/download", {"url": f"{url}/large"}, timeout=600)
+            spent = time.perf_counter() - begun
+            peak = rss(started.pid, "VmHWM:")
+    if answer["body"]["size"] != size:
+        raise SystemExit(f"wrong answer: {answer}")
+    emit("files.memory", peak - before, "MiB", 50)
+    emit("files.rate", size / spent / MIB, "MiB/s", None)
+
+
+FIGURES: dict[str, Callable[[], None]] = {
+    "cold": cold,
+    "memory": memory,
+    "disk": disk,
+    "parallel": parallel,
+    "code": code,
+    "files": files,
+}
 
 
 def main() -> int:

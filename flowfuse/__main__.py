@@ -26,10 +26,25 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("Show one run with its nodes.", "flowfuse show 0192f0c1-…"),
     "nodes": ("List the node types.", "flowfuse nodes --json"),
     "link": ("Print a one-time sign-in link for the running server.", "flowfuse link"),
+    "backup": (
+        "Make a whole copy, also while the server runs.",
+        "flowfuse backup --output /mnt/usb/flowfuse",
+    ),
+    "restore": ("Bring a backup back.", "flowfuse restore latest"),
+    "doctor": ("Look at everything that is needed, and say what to do.", "flowfuse doctor"),
     "migrate": ("Bring the database to this version.", "flowfuse migrate --data ~/flowfuse"),
 }
-_ASKED_WRONGLY = ("migration_failed", "conflict", "stale_version", "denied", "vault_locked", "sign_in_needed")
+_ASKED_WRONGLY = (
+    "migration_failed",
+    "backup_invalid",
+    "conflict",
+    "stale_version",
+    "denied",
+    "vault_locked",
+    "sign_in_needed",
+)
 _MODULES = {
+    "restore": "backup",
     "list": "reading",
     "executions": "reading",
     "show": "reading",

@@ -13,20 +13,29 @@ from litestar import Litestar, asgi
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from flowfuse.clock import Clock, Ids
+from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
+from flowfuse.data.backup import Backups
 from flowfuse.data.database import Database
 from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
+from flowfuse.data.follow_ups import FollowUpRepository
+from flowfuse.data.preferences import PreferenceStore
+from flowfuse.data.retention import Retention
+from flowfuse.data.schedules import ScheduleRepository
+from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
 from flowfuse.engine.executor import NodeExecutor
+from flowfuse.engine.follow_ups import FollowUps
 from flowfuse.engine.history import History
 from flowfuse.engine.operations import Editor
 from flowfuse.engine.queue import QueueManager
 from flowfuse.engine.rollback import Rollback
+from flowfuse.engine.scheduler import DateJob, SchedulerService
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.validation import ValidationEngine
 from flowfuse.events import EventBus
@@ -44,6 +53,7 @@ from flowfuse.pages.hooks import Hooks, HookTable
 from flowfuse.pages.presence import Rooms
 from flowfuse.pages.render import Templates
 from flowfuse.resources import asset_root
+from flowfuse.sandbox.runner import CodeRunner
 from flowfuse.seal import Sealer
 from flowfuse.supervisor import Supervisor
 
@@ -51,6 +61,7 @@ log = logging.getLogger("flowfuse.app")
 
 MAX_BODY = 10_000_000
 HEALTH_EVERY = 1.0
+COLLECT_EVERY = 60.0
 
 
 class FlowFuse(Litestar):
@@ -90,15 +101,30 @@ class Engine:
         self.bus = EventBus()
         self.supervisor = Supervisor()
         self.database = Database(folder.database, asset_root("migrations"))
+        self.backups = Backups(folder.path, asset_root("migrations"), self.clock)
+        self.database.before_migration = self.backups.before_migration
+        self.storage = Storage(folder.path, self.database)
+        self.preferences = PreferenceStore(self.database, self.clock)
         self.executions = ExecutionRepository(self.database)
         self.workflows = WorkflowRepository(self.database, self.clock, Editor)
+        self.schedules = ScheduleRepository(self.database)
+        self.retention = Retention(self.database, self.workflows, self.preferences, self.clock)
         self.accounts = Accounts(self.database, self.clock, self.ids)
         self.vault = CredentialVault(self.database, self.clock)
+        self.files = FileStore(folder.files, self.database, self.clock)
         guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
-        self.api = APIClient(guard, own_port=config.port)
-        self.catalogue = catalogue(self.api)
+        self.api = APIClient(
+            guard,
+            own_port=config.port,
+            files=self.files,
+            proxy=config.network.proxy,
+            no_proxy=[parse_allowance(text) for text in config.network.no_proxy],
+        )
+        self.code = CodeRunner()
+        self.catalogue = catalogue(self.api, self.code, self.files)
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
+        follow_ups = FollowUpRepository(self.database)
         self.state = StateManager(self.executions, self.workflows)
         self.controller = ExecutionController(
             clock=self.clock,
@@ -107,20 +133,32 @@ class Engine:
             bus=self.bus,
             executions=self.executions,
             workflows=self.workflows,
+            follow_ups=follow_ups,
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, self.vault),
             catalogue=self.catalogue,
             max_running=config.max_running,
             max_pending=config.max_pending,
+            resume_url=self._resume_url,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
+        self.follow_ups = FollowUps(
+            self.clock,
+            follow_ups,
+            self.executions,
+            self.workflows,
+            self.history,
+            self.controller,
+            self.bus,
+        )
         self.rollback = Rollback(
             self.executions, self.state, self.history, self.controller, self.ids, self.clock
         )
         self.drafts = Drafts(
-            self.workflows, self.validation, self.controller, self.catalogue, self.ids, self.bus
+            self.workflows, self.validation, self.controller, self.catalogue, self.clock, self.ids, self.bus
         )
+        self.scheduler = SchedulerService(self.clock, self.schedules, self.controller, self.bus, DateJob())
 
     @asynccontextmanager
     async def running(self, *, work: bool = True) -> AsyncIterator[Engine]:
@@ -133,14 +171,26 @@ class Engine:
             stack.push_async_callback(self.database.close)
             self.vault.unlock(Sealer(await self._master_key()))
             stack.push_async_callback(self.api.close)
+            stack.push_async_callback(self.code.close)
             await self.vault.check_key()
             await self.controller.open()
             stack.push_async_callback(self.drain)
             if work:
                 self.supervisor.run("controller", self.controller.work)
+                self.supervisor.run("scheduler", self.scheduler.work)
+                self.supervisor.run("follow-ups", self.follow_ups.work)
+                self.supervisor.run("retention", self._collect)
+                self.supervisor.run("backups", lambda: self.backups.work(self.preferences))
+                if self.controller.died:
+                    self.supervisor.run("structure", self.storage.check_structure)
             self.supervisor.run("health", self._watch_health)
+            self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)
             yield self
+
+    def _resume_url(self, execution: bytes) -> str:
+        base = self.config.public_url.rstrip("/") or f"http://{self.config.host}:{self.config.port}"
+        return f"{base}/resume/{id_text(execution)}/{self.vault.sign('resume', execution)}"
 
     async def drain(self) -> None:
         """Take no new work, and wait until what runs has ended, or its time is up. Whoever asks, once."""
@@ -161,10 +211,19 @@ class Engine:
             sealed_before = await self.vault.any_sealed()
         return self.folder.master_key(self.config.master_key, sealed_before=sealed_before)
 
+    async def _collect(self) -> None:
+        """Each minute: what is over the limits of history, and delivery ids that are too old."""
+        while True:
+            await self.clock.sleep(COLLECT_EVERY)
+            await self.queue.forget_deliveries(self.clock.now_us())
+            for workspace in await self.workflows.workspaces():
+                await self.retention.collect(workspace)
+
     async def _watch_health(self) -> None:
         """While commits fail, try one each second: the first that succeeds lets the dropped runs go on."""
         while True:
             await asyncio.sleep(HEALTH_EVERY)
+            self.controller.disk_free = self.storage.low()
             if self.database.trouble is not None:
                 await self.controller.try_again()
 
@@ -174,7 +233,10 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
     folder = folder if folder is not None else DataFolder(config.data)
     engine = Engine(config, folder)
     table = HookTable(engine.workflows, engine.controller, engine.bus)
-    hooks = Hooks(table, engine.controller, engine.history, engine.workflows, engine.drafts)
+    hooks = Hooks(
+        table, engine.controller, engine.history, engine.workflows, engine.drafts,
+        engine.vault, engine.files, engine.clock,
+    )  # fmt: skip
 
     templates = LazyTemplates(engine.clock)
     drawings = Drawings(engine.workflows, engine.validation, engine.catalogue, templates.render)
@@ -191,14 +253,21 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "workflows": engine.workflows,
         "executions": engine.executions,
         "controller": engine.controller,
+        "schedules": engine.schedules,
+        "scheduler": engine.scheduler,
         "drafts": engine.drafts,
         "history": engine.history,
         "rollback": engine.rollback,
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,
+        "code_runner": engine.code,
+        "files": engine.files,
         "accounts": engine.accounts,
         "database": engine.database,
+        "storage": engine.storage,
+        "backups": engine.backups,
+        "preferences": engine.preferences,
         "bus": engine.bus,
         "clock": engine.clock,
         "drawings": drawings,

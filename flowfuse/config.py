@@ -23,6 +23,10 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where workflows may call, beyond public addresses and hosts written in the document."""
 
     allow: list[str] = msgspec.field(default_factory=list)
+    proxy: str = ""
+    """An HTTP proxy for outgoing calls, such as http://user:password@proxy.example.org:3128."""
+    no_proxy: list[str] = msgspec.field(default_factory=list)
+    """Hosts and networks that are called straight; this machine's own addresses always are."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,6 +35,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     data: Path
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = DEFAULT_PORT
+    public_url: str = ""
+    """How this server is reached from outside, such as https://flows.example.org."""
     hosts: list[str] = msgspec.field(default_factory=list)
     """Names, beside the loopback ones, under which the server may be asked for (the Host header)."""
     network: Network = msgspec.field(default_factory=Network)
@@ -97,6 +103,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 _NAMES = {
     "FLOWFUSE_HOST": "host",
     "FLOWFUSE_PORT": "port",
+    "FLOWFUSE_PUBLIC_URL": "public_url",
     "FLOWFUSE_MASTER_KEY": "master_key",
     "FLOWFUSE_MAX_RUNNING": "max_running",
     "FLOWFUSE_MAX_PENDING": "max_pending",
@@ -120,8 +127,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         found["display"] = True
     if environment.get("FLOWFUSE_HOSTS"):
         found["hosts"] = environment["FLOWFUSE_HOSTS"].split(",")
-    if environment.get("FLOWFUSE_NETWORK_ALLOW"):
-        found["network"] = {"allow": environment["FLOWFUSE_NETWORK_ALLOW"].split(",")}
+    network: dict[str, Any] = {
+        field: environment[name].split(",")
+        for name, field in (("FLOWFUSE_NETWORK_ALLOW", "allow"), ("FLOWFUSE_NETWORK_NO_PROXY", "no_proxy"))
+        if environment.get(name)
+    }
+    if environment.get("FLOWFUSE_NETWORK_PROXY"):
+        network["proxy"] = environment["FLOWFUSE_NETWORK_PROXY"]
+    if network:
+        found["network"] = network
     return found
 
 

@@ -2,14 +2,16 @@
 
 FlowFuseError
   Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  ConfigInvalid
-                     TooLarge  ConditionMissing  MethodNotTaken
-  NotFound  Denied  SignInNeeded
+                     ScheduleInvalid  TooLarge  ConditionMissing  MethodNotTaken
+  NotFound  Denied  SignInNeeded  CallDenied
   Conflict           StaleVersion  Duplicate  IllegalTransition
-  Unavailable        QueueFull  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
+  Unavailable        QueueFull  DiskLow  VaultLocked  Draining  DatabaseUnavailable  ServerLost  Refused
+                     FileNotKept  HookLocked
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
-    OutputInvalid    NodeStopped  Interrupted
-  Corrupt            SealBroken  SegmentBroken  MigrationFailed
+    CallFailed       WaitExpired
+    OutputInvalid    NodeStopped  Interrupted  CodeError
+  Corrupt            SealBroken  SegmentBroken  BackupInvalid  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
 
 Every error is a code and parameters; `SENTENCES` turns them into words, so that a second language is
@@ -25,12 +27,15 @@ SENTENCES: dict[str, str] = {
     "params_invalid": "{field}: {reason}",
     "expression_invalid": "{reason}",
     "request_invalid": "{field}: {reason}",
+    "schedule_invalid": "{field}: {reason}",
     "condition_missing": "Say by If-Match which state of the draft the change is based on: its ETag.",
     "method_not_allowed": "{method} is not taken here, but {allowed}.",
     "too_large": "The {what} is larger than {limit} bytes.",
     "not_found": "There is no {what} “{id}”.",
     "denied": "{reason}",
     "sign_in_needed": "Sign in first. `flowfuse link` prints a one-time link.",
+    "call_denied": "What the call proves itself by is missing or wrong.",
+    "hook_locked": "The webhook cannot check who calls: {reason}.",
     "conflict": "{reason}",
     "stale_version": "The draft is at {current}, not at {given}. Read it again and repeat the change.",
     "duplicate": "The delivery {delivery} was accepted before, as {execution}.",
@@ -41,19 +46,25 @@ SENTENCES: dict[str, str] = {
     "database_unavailable": "The database cannot be written: {reason}",
     "server_lost": "The server at {address} does not answer: {reason}",
     "refused": "{reason}",
+    "file_not_kept": "The file cannot be kept: {reason}. Nothing of it was stored.",
     "expression_failed": "{reason}",
     "loop_limit": "The loop did not end within {limit} rounds.",
     "remote_error": "{method} {host} answered {status}{detail}",
     "node_timeout": "The node did not end within {seconds} s.",
     "connection_lost": "{method} {host}: {reason}",
     "address_denied": "{host} is not an address that this workflow may call: {reason}",
+    "call_failed": "The workflow “{workflow}”: {reason}",
+    "wait_expired": "Nobody {what} within the time that was given.",
     "output_invalid": "The node's output is not a JSON value: {reason}",
     "stopped": "{reason}",
+    "code_error": "{reason}",
     "interrupted": "The server stopped while this node was running, so it may have had its effect.",
     "config_invalid": "{field}: {reason}",
     "seal_broken": "{reason}",
     "segment_broken": "The stored data of execution {execution} is damaged ({reason}).",
     "migration_failed": "{reason}",
+    "disk_low": "The disk of the data folder has only {free} MB left, so nothing new is accepted. Make room.",
+    "backup_invalid": "The backup {path}: {reason}",
     "internal": "Something went wrong inside FlowFuse. The server's log has the details.",
 }
 
@@ -121,6 +132,12 @@ class ConfigInvalid(Invalid):
     code = "config_invalid"
 
 
+class ScheduleInvalid(Invalid):
+    """A schedule is none, or is never due; `field` names what is wrong with it."""
+
+    code = "schedule_invalid"
+
+
 class TooLarge(Invalid):
     """A body or value is over its limit."""
 
@@ -155,6 +172,12 @@ class SignInNeeded(FlowFuseError):
     """The caller is not known: no session, no token."""
 
     code = "sign_in_needed"
+
+
+class CallDenied(FlowFuseError):
+    """A webhook's caller is not who may call. `challenge` is what WWW-Authenticate says, or empty."""
+
+    code = "call_denied"
 
 
 class Conflict(FlowFuseError):
@@ -205,6 +228,12 @@ class Draining(Unavailable):
     code = "draining"
 
 
+class DiskLow(Unavailable):
+    """The disk is nearly full; what runs may end, nothing new is accepted."""
+
+    code = "disk_low"
+
+
 class DatabaseUnavailable(Unavailable):
     """A commit failed (disk full, I/O error, lock held too long); nothing of it was kept."""
 
@@ -223,6 +252,18 @@ class Refused(Unavailable):
     code = "refused"
 
 
+class FileNotKept(Unavailable):
+    """The disk did not take a file (full, read-only, broken); nothing of it was kept."""
+
+    code = "file_not_kept"
+
+
+class HookLocked(Unavailable):
+    """A webhook's credential is missing or of the wrong kind, so nobody can be let in."""
+
+    code = "hook_locked"
+
+
 class NodeFailed(FlowFuseError):
     """A node's attempt ended in an error. Recorded on the run; the executor asks only `.retryable`."""
 
@@ -232,6 +273,7 @@ class NodeFailed(FlowFuseError):
         super().__init__(**parameters)
         self.hint = hint
         self.retry_after: float | None = None
+        self.printed = ""
 
 
 class ExpressionFailed(NodeFailed):
@@ -277,6 +319,19 @@ class AddressDenied(NodeFailed):
     code = "address_denied"
 
 
+class CallFailed(NodeFailed):
+    """A workflow that a node runs could not be started, or did not complete."""
+
+    code = "call_failed"
+    retryable = True
+
+
+class WaitExpired(NodeFailed):
+    """A call or a decision that a node waited for did not come in time."""
+
+    code = "wait_expired"
+
+
 class OutputInvalid(NodeFailed):
     """A node gave something that is not a JSON value, or not what its type promises."""
 
@@ -287,6 +342,12 @@ class NodeStopped(NodeFailed):
     """`action.fail`, or another stop that the document asked for; `custom` replaces the code."""
 
     code = "stopped"
+
+
+class CodeError(NodeFailed):
+    """A user's code ended in an error. `line`, `column` and `excerpt` say where in its source."""
+
+    code = "code_error"
 
 
 class Interrupted(NodeFailed):
@@ -309,6 +370,12 @@ class SegmentBroken(Corrupt):
     """A stored segment's checksum or shape is wrong."""
 
     code = "segment_broken"
+
+
+class BackupInvalid(Corrupt):
+    """A backup cannot be made, or is none that can be brought back."""
+
+    code = "backup_invalid"
 
 
 class MigrationFailed(Corrupt):

@@ -43,6 +43,17 @@ class WorkflowChanged(Struct, frozen=True):
     seq: int = 0
 
 
+class FollowUpNoted(Struct, frozen=True):
+    """Something was noted that is to be done because a run has ended."""
+
+
+class SchedulesChanged(Struct, frozen=True):
+    """The schedules of a workflow are others now: what is due next may be, too."""
+
+    workspace: str
+    workflow: str
+
+
 class NodeStarted(Struct, frozen=True):
     """An attempt has left. Not numbered, and lost where nobody listens."""
 

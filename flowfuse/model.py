@@ -256,6 +256,8 @@ class NodeRun(Struct, frozen=True, kw_only=True):
     started: int | None = None
     ended: int | None = None
     attempts: list[Attempt] = []
+    waits_for: Value = None
+    """What a waiting node was told of what it waits for: the question, the id of the run that it called."""
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True):
@@ -303,6 +305,28 @@ class WorkflowSummary(Struct, frozen=True, kw_only=True):
     created: int
     updated: int
     last_number: int
+
+
+class Schedule(Struct, frozen=True, kw_only=True):
+    """A published schedule trigger. `recurrence` is the JSON of the engine's `Recurrence`."""
+
+    workspace: str
+    workflow: str
+    node: str
+    recurrence: str
+    catch_up: str
+    paused: bool
+    next_due: int | None
+
+
+class Fire(Struct, frozen=True, kw_only=True):
+    """What became of a due time: `fired`, or not; `count` of them, where several were skipped at once."""
+
+    due: int
+    outcome: str
+    count: int
+    execution: str | None
+    at: int
 
 
 class Version(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 A type is *pure* (a function of its input and expressions: it may run at any moment and run again) or
 has *effects* (it touches the world: its attempt is committed before it starts). A pure type gives the
-engine one closure per placed node, made once per plan. A type with effects is a coroutine.
+engine one closure per placed node, made once per plan. A type with effects is a coroutine; so is one
+that is *detached*: pure, but worked out elsewhere, so that the engine waits for it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from flowfuse.errors import OutputInvalid
-from flowfuse.model import Value
+from flowfuse.errors import ExpressionFailed, OutputInvalid
+from flowfuse.model import Value, seconds
 
 FieldKind = Literal["plain", "template", "lazy"]
 Widget = Literal[
@@ -115,9 +116,15 @@ class Output(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """The node is done once the wall clock reaches `until_us`; then its input leaves by `main`."""
+    """The node is done later: `why` says on what it waits, `data` what is kept of that.
+
+    `time`: once the wall clock reaches `until_us` its input leaves by `main`. All others (`call`,
+    `approval`, `workflow`) are ended from outside, and have failed after `until_us` (0: no limit).
+    """
 
     until_us: int
+    why: str = "time"
+    data: Value = None
 
 
 Outcome = Output | Wait
@@ -159,12 +166,43 @@ class RunContext(Protocol):
     now_us: int
     literal_host: bool
     operator: bool
+    timezone: str
+    workspace: str
+
+    def own_timeout(self) -> float | None:
+        """The node's timeout in seconds, which the node itself keeps from here on."""
 
     def idempotency_key(self, page: int = 0) -> str:
         """The key that all attempts of this effect carry."""
 
+    async def evaluate(self, field: str, **names: Value) -> Value:
+        """A lazy field worked out now, with values for its own names (`NodeType.lazy_names`)."""
+
+    def deadline_us(self) -> int:
+        """Until when the node may take, by its timeout; 0 where it has none."""
+
+    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str:
+        """Start a run of another workflow for this node; its id. Raises CallFailed."""
+
     async def credential(self) -> Any:
         """The node's credential, opened now; None where it names none."""
+
+
+MAX_SPAN = 100 * 366 * 86400
+
+
+def span_us(value: Any, field: str) -> int:
+    """A span that an expression gave (seconds, or text such as 15m), in µs. Raises ExpressionFailed."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        number = isinstance(value, str) and value.replace(".", "", 1).isdigit()
+        length = float(value) if number else seconds(value)
+    except ValueError:
+        raise ExpressionFailed(reason=f"{field}: {value!r} is not a duration such as 90 or 15m") from None
+    if not 0 <= length <= MAX_SPAN:
+        raise ExpressionFailed(reason=f"{field}: {length:g} is not between 0 and 100 years")
+    return int(length * 1e6)
 
 
 class NodeType:
@@ -177,12 +215,15 @@ class NodeType:
     icon: ClassVar[str] = ""
     params: ClassVar[ParamsType]
     effects: ClassVar[bool] = False
+    detached: ClassVar[bool] = False
     is_trigger: ClassVar[bool] = False
     loop: ClassVar[Literal["", "for_each", "while"]] = ""
     ports: ClassVar[tuple[str, ...]] = ("main",)
     output: ClassVar[Any] = Any
     default_timeout: ClassVar[float | None] = None
     takes_credential: ClassVar[bool] = False
+    lazy_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Names beyond the usual that expressions of a lazy field see, by field."""
     example: ClassVar[Mapping[str, Any]] = {}
 
     @property
@@ -213,12 +254,16 @@ class NodeType:
         """Problems beyond the shape, as (field, sentence)."""
         return ()
 
+    def needs_credential(self, config: Mapping[str, Any]) -> bool:
+        """Whether a node placed with this config cannot do without a credential."""
+        return False
+
     def prepare(self, config: Config) -> Callable[[Any], Outcome]:
         """The closure of one placed pure node; it is called with the running frame."""
         raise TypeError(f"{self.type} has effects and no closure")
 
     async def run(self, params: Any, context: RunContext) -> Outcome:
-        """Run a node with effects once. Raises NodeFailed."""
+        """Run a node with effects, or a detached one, once. Raises NodeFailed."""
         raise TypeError(f"{self.type} is pure and has no coroutine")
 
 
@@ -323,7 +368,7 @@ def check_shape(value: Any, type_hint: Any, path: str, *, expressions: bool = Fa
     inner = _unwrap(type_hint)
     if inner is not type_hint and not isinstance(value, dict | list):
         return _leaf(value, type_hint, path)
-    struct = _struct_of(inner)
+    struct = struct_of(inner)
     if struct is not None and (isinstance(value, dict) or inner is struct):
         return _check_struct(value, struct, path, expressions)
     if typing.get_origin(inner) is list and isinstance(value, list):
@@ -347,8 +392,9 @@ def _unwrap(type_hint: Any) -> Any:
     return typing.get_args(type_hint)[0] if hasattr(type_hint, "__metadata__") else type_hint
 
 
-def _struct_of(type_hint: Any) -> type[Struct] | None:
-    """The one struct in a type such as `Retry | None`."""
+def struct_of(type_hint: Any) -> type[Struct] | None:
+    """The one struct in a type such as `Annotated[Retry | None, …]`."""
+    type_hint = _unwrap(type_hint)
     origin = typing.get_origin(type_hint)
     inner = typing.get_args(type_hint) if origin in (typing.Union, types.UnionType) else ()
     candidates = [type_hint, *inner]

@@ -30,12 +30,17 @@ class Supervisor:
         self._tasks.clear()
 
     async def _keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        clock = asyncio.get_running_loop().time
         pause = FIRST_PAUSE
         while True:
+            begun = clock()
             try:
                 await loop()
                 return
             except Exception:
+                if clock() - begun > LONGEST_PAUSE:
+                    # It had gone well since the last time.
+                    pause = FIRST_PAUSE
                 self.restarts[name] = self.restarts.get(name, 0) + 1
                 log.exception("The loop %s broke and starts again in %.1f s", name, pause)
             await asyncio.sleep(pause)

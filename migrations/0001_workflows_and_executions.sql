@@ -87,20 +87,29 @@ CREATE TABLE executions (
     owner TEXT,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    claim_seq INTEGER NOT NULL,
+    -- The sequence number at the last death of the process under it.
+    died_at INTEGER NOT NULL,
     deaths INTEGER NOT NULL,
     created INTEGER NOT NULL,
     started INTEGER,
     finished INTEGER,
     ran_us INTEGER NOT NULL,
     reason TEXT,
-    error BLOB
+    error BLOB,
+    -- The node of another execution that waits for this one, as JSON.
+    parent TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX executions_by_number ON executions (workspace_id, workflow_id, number);
 CREATE INDEX executions_not_completed ON executions (workspace_id, state, id) WHERE state <> 3;
-CREATE INDEX executions_pending ON executions (priority DESC, id) WHERE state = 0;
-CREATE INDEX executions_running ON executions (id) WHERE state = 1;
+CREATE INDEX executions_pending ON executions (priority DESC, id) WHERE state = 0 AND waiting IS NULL;
+-- Pending, but over the workflow's own limit of runs at a time.
+CREATE INDEX executions_held ON executions (workspace_id, workflow_id, priority DESC, id)
+    WHERE state = 0 AND waiting IS NOT NULL;
+CREATE INDEX executions_running ON executions (id) WHERE state = 1 AND waiting IS NULL;
+CREATE INDEX executions_active ON executions (workspace_id, workflow_id, id) WHERE state = 1;
+CREATE INDEX executions_for_people ON executions (workspace_id, id)
+    WHERE state = 1 AND waiting IN ('approval', 'ask');
 CREATE INDEX executions_wake ON executions (wake_at) WHERE wake_at IS NOT NULL;
 
 CREATE TABLE segments (

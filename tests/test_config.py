@@ -56,3 +56,16 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
     config = load({"data": str(tmp_path)}, {"FLOWFUSE_MASTER_KEY": "ab" * 32})
     assert "ab" * 32 not in repr(config)
     assert load({"data": "~nobody-of-that-name/x"}, {}).data.is_absolute()
+
+
+def test_proxies_of_the_network(tmp_path: Path) -> None:
+    environment = {
+        "FLOWFUSE_DATA": str(tmp_path), "FLOWFUSE_NETWORK_PROXY": "http://u:p@proxy.example.org:3128",
+        "FLOWFUSE_NETWORK_NO_PROXY": "nas.lan,10.0.0.0/8",
+    }  # fmt: skip
+    network = load({}, environment).network
+    assert (network.proxy, network.no_proxy) == (
+        "http://u:p@proxy.example.org:3128",
+        ["nas.lan", "10.0.0.0/8"],
+    )
+    assert network.allow == []

@@ -73,6 +73,7 @@ def node(draw: st.DrawFn, name: str) -> dict[str, Any]:
     return {"id": name, "type": draw(texts), **draw(st.fixed_dictionaries({}, optional=optional))}
 
 
+@pytest.mark.slow
 @given(workflows())
 def test_nothing_is_lost_between_yaml_and_json(workflow: Workflow) -> None:
     text = document.to_yaml(workflow)

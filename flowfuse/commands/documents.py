@@ -50,20 +50,13 @@ def validate(options: argparse.Namespace) -> int:
 def _problems(file: str) -> list[Problem]:
     from flowfuse.engine.drafts import all_problems
     from flowfuse.engine.validation import ValidationEngine
+    from flowfuse.nodes import described
 
     try:
         raw = document.parse(read_file(file), yaml=is_yaml(file))
     except WorkflowInvalid as error:
         return error.problems
-    return all_problems(raw, ValidationEngine(_catalogue()))
-
-
-def _catalogue() -> Any:
-    from flowfuse.integrations.addresses import AddressGuard
-    from flowfuse.integrations.client import APIClient
-    from flowfuse.nodes import catalogue
-
-    return catalogue(APIClient(AddressGuard()))
+    return all_problems(raw, ValidationEngine(described()))
 
 
 def add_import(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 
+from flowfuse.clock import Clock
 from flowfuse.commands.common import add_data, add_json, config_of, print_json
-from flowfuse.data.database import connect, migrate, migration_files
+from flowfuse.data.backup import Backups
+from flowfuse.data.database import connect, migrate, newest_schema
 from flowfuse.data.folder import DataFolder
 from flowfuse.errors import ConfigInvalid, FlowFuseError
 from flowfuse.resources import asset_root
@@ -23,7 +25,8 @@ def _migrated(folder: DataFolder) -> list[str]:
     """The names of what was applied. Raises MigrationFailed, ConfigInvalid."""
     try:
         with contextlib.closing(connect(folder.database)) as connection:
-            return migrate(connection, asset_root("migrations"))
+            backups = Backups(folder.path, asset_root("migrations"), Clock())
+            return migrate(connection, asset_root("migrations"), backups.before_migration)
     except FlowFuseError:
         raise
     except Exception as error:
@@ -39,7 +42,7 @@ def migrate_folder(options: argparse.Namespace) -> int:
         applied = _migrated(folder)
     finally:
         folder.release()
-    newest = migration_files(asset_root("migrations"))[-1][0]
+    newest = newest_schema(asset_root("migrations"))
     if options.json:
         print_json({"applied": applied, "schema": newest})
         return 0

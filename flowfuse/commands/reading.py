@@ -11,7 +11,7 @@ from typing import Any
 
 from flowfuse.commands.common import add_data, add_json, config_of, print_json, state_text, table
 from flowfuse.config import Config
-from flowfuse.data.database import migration_files
+from flowfuse.data.database import newest_schema
 from flowfuse.data.folder import DataFolder
 from flowfuse.errors import ConfigInvalid, MigrationFailed
 from flowfuse.model import WORKSPACE, State
@@ -50,7 +50,7 @@ async def opened(config: Config, folder: DataFolder, *, read_only: bool = False)
 
 async def _check_schema(engine: Any) -> None:
     """Refuse a file that this version cannot read as it is. Raises ConfigInvalid, MigrationFailed."""
-    newest = len(migration_files(asset_root("migrations")))
+    newest = newest_schema(asset_root("migrations"))
     try:
         row = await engine.database.row("PRAGMA user_version")
     except Exception as error:
@@ -177,11 +177,9 @@ def add_nodes(parser: argparse.ArgumentParser) -> None:
 
 def list_nodes(options: argparse.Namespace) -> int:
     """Every node type."""
-    from flowfuse.integrations.addresses import AddressGuard
-    from flowfuse.integrations.client import APIClient
-    from flowfuse.nodes import catalogue, describe
+    from flowfuse.nodes import describe, described
 
-    types = list(catalogue(APIClient(AddressGuard())))
+    types = list(described())
     if options.json:
         print_json([describe(node_type) for node_type in types])
         return 0

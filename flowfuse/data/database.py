@@ -8,6 +8,7 @@ write of a batch is isolated, so that one that is refused fails alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -176,6 +177,8 @@ class Database:
         self._readers: RowReader | None = None
         self.trouble: str | None = None
         """Why the last commit failed; None while commits succeed."""
+        self.before_migration: Callable[[int], object] = lambda schema: None
+        """Called with the schema that is there, before it is changed: makes a copy."""
         self.on_rollback: list[Callable[[], None]] = []
         """Called in the writer's thread when a batch, or a part of it, is taken back."""
 
@@ -183,7 +186,7 @@ class Database:
         """Connect, bring the schema to this version, start the writer. Raises MigrationFailed."""
         try:
             self._connection = self._connect(self.path)
-            migrate(self._connection, self._migrations)
+            migrate(self._connection, self._migrations, self.before_migration)
         except BaseException as error:
             if self._connection is not None:
                 self._connection.close()
@@ -401,21 +404,26 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def migrate(connection: sqlite3.Connection, folder: Path) -> list[str]:
+def migrate(
+    connection: sqlite3.Connection, folder: Path, before: Callable[[int], object] = lambda schema: None
+) -> list[str]:
     """Bring the schema to this version, one file a transaction; the names of what was applied.
+
+    `before` is called with the schema that is there, where something is to be applied.
 
     Raises MigrationFailed for a database that a newer version wrote.
     """
     current = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if current and current == _newest(folder):
+    if current and current == newest_schema(folder):
         return []
     files = migration_files(folder)
-    newest = _newest(folder)
+    newest = newest_schema(folder)
     if current > newest:
         raise MigrationFailed(
             reason=f"The database is at schema {current}, this version knows {newest}. "
             "Start the newer FlowFuse that wrote it, or restore a backup."
         )
+    before(current)
     return [_apply_migration(connection, number, file) for number, file in files if number > current]
 
 
@@ -425,7 +433,14 @@ def migration_files(folder: Path) -> list[tuple[int, Path]]:
     return [(int(file.name[:4]), file) for file in files]
 
 
-def _newest(folder: Path) -> int:
+def schema_of(path: Path) -> int:
+    """The schema of a database file, read beside whoever uses it. Raises sqlite3.Error."""
+    with contextlib.closing(connect(path, read_only=True)) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def newest_schema(folder: Path) -> int:
+    """The schema that this version writes: its newest migration's number."""
     files = migration_files(folder)
     return files[-1][0] if files else 0
 

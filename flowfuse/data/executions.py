@@ -14,6 +14,7 @@ import msgspec
 
 from flowfuse.clock import id_bytes, id_text
 from flowfuse.data.database import Database, Write, insert_many
+from flowfuse.data.files import let_go, share_references
 from flowfuse.errors import DatabaseUnavailable, Duplicate, NotFound
 from flowfuse.model import TERMINAL, Execution, NodeError, State
 
@@ -21,15 +22,15 @@ DELIVERY_US = 72 * 3600 * 1_000_000
 PAGE = 50
 
 _INSERT = """INSERT INTO executions (id, workspace_id, workflow_id, number, content_id, state, waiting,
- wake_at, trigger, mode, root, priority, owner, epoch, seq, claim_seq, deaths, created, started, finished,
- ran_us, reason, error)"""
-_WIDTH = 23
+ wake_at, trigger, mode, root, priority, owner, epoch, seq, died_at, deaths, created, started,
+ finished, ran_us, reason, error, parent)"""
+_WIDTH = 24
 _NUMBER = 3
 _SEGMENT = "INSERT INTO segments (execution_id, first_seq, workspace_id, data)"
 _BLOB = "INSERT OR IGNORE INTO blobs (workspace_id, hash, size, data) VALUES (?, ?, ?, ?)"
 _DELIVERY = "INSERT INTO deliveries (workspace_id, trigger, delivery, execution_id, expires)"
-_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?, claim_seq = ?,
- deaths = ?, started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
+_UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?,
+ started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
 
 _LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
  started, finished, reason, error"""
@@ -48,7 +49,8 @@ class ExecutionWrite(Write):
     """What one run commits at once: its row or the change of it, a segment, blobs, a delivery id."""
 
     __slots__ = (
-        "blobs", "callback", "delivery", "insert", "repository", "segment", "token", "update", "workspace",
+        "also", "blobs", "callback", "delivery", "insert", "repository", "segment", "token", "update",
+        "workspace",
     )  # fmt: skip
     bulk = True
 
@@ -64,11 +66,12 @@ class ExecutionWrite(Write):
         update: tuple[Any, ...] | None = None,
         delivery: tuple[str, str, int] | None = None,
         blobs: Sequence[tuple[bytes, bytes]] = (),
+        also: Sequence[Callable[[sqlite3.Connection], None]] = (),
     ) -> None:
         self.repository, self.workspace, self.callback = repository, workspace, callback
         self.token = token
         self.insert, self.segment, self.update = insert, segment, update
-        self.delivery, self.blobs = delivery, blobs
+        self.delivery, self.blobs, self.also = delivery, blobs, also
 
     def apply(self, connection: sqlite3.Connection) -> int | None:
         return self.apply_all(connection, [self])[0]
@@ -85,13 +88,13 @@ class ExecutionWrite(Write):
             if write.delivery is not None:
                 _insert_delivery(connection, write)
             if write.blobs:
-                connection.executemany(
-                    _BLOB, [(write.workspace, digest, len(data), data) for digest, data in write.blobs]
-                )
+                _insert_blobs(connection, write)
             if write.insert is not None:
                 row = write.insert
                 numbers[index] = repository.next_number(connection, row[1], row[2])
                 rows.append((*row[:_NUMBER], numbers[index], *row[_NUMBER + 1 :]))
+            for change in write.also:
+                change(connection)
             if write.segment is not None:
                 segments.append(write.segment)
         if rows:
@@ -109,6 +112,41 @@ class ExecutionWrite(Write):
 
     def settled(self, result: Any, error: BaseException | None) -> None:
         self.callback(result, error)
+
+
+def _insert_blobs(connection: sqlite3.Connection, write: ExecutionWrite) -> None:
+    """Large values, each kept once by its content, and that this execution holds them."""
+    assert write.segment is not None
+    connection.executemany(
+        _BLOB, [(write.workspace, digest, len(data), data) for digest, data in write.blobs]
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO blob_references (workspace_id, hash, execution_id) VALUES (?, ?, ?)",
+        [(write.workspace, digest, write.segment[0]) for digest, _ in write.blobs],
+    )
+
+
+def forget_executions(connection: sqlite3.Connection, ids: Sequence[bytes]) -> int:
+    """Remove executions that have ended, with all that only they hold; how many there were."""
+    gone = 0
+    for raw in ids:
+        count = connection.execute(
+            "DELETE FROM executions WHERE id = ? AND finished IS NOT NULL", (raw,)
+        ).rowcount
+        if not count:
+            continue
+        gone += count
+        connection.execute("DELETE FROM segments WHERE execution_id = ?", (raw,))
+        held = connection.execute(
+            "DELETE FROM blob_references WHERE execution_id = ? RETURNING workspace_id, hash", (raw,)
+        ).fetchall()
+        connection.executemany(
+            "DELETE FROM blobs WHERE workspace_id = ?1 AND hash = ?2 AND NOT EXISTS "
+            "(SELECT 1 FROM blob_references WHERE workspace_id = ?1 AND hash = ?2)",
+            [tuple(row) for row in held],
+        )
+        let_go(connection, raw)
+    return gone
 
 
 def _insert_delivery(connection: sqlite3.Connection, write: ExecutionWrite) -> None:
@@ -184,6 +222,11 @@ class ExecutionRepository:
         """The frozen content that an execution is pinned to. Raises NotFound."""
         return int((await self._row(workspace, execution, "content_id"))["content_id"])
 
+    async def parent_of(self, workspace: str, execution: str) -> str | None:
+        """Who called an execution, as JSON; None where nobody did. Raises NotFound."""
+        parent: str | None = (await self._row(workspace, execution, "parent"))["parent"]
+        return parent
+
     async def list(
         self,
         workspace: str,
@@ -222,6 +265,15 @@ class ExecutionRepository:
         rows = await self.database.rows(
             f"SELECT {_LISTED} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
             (*parameters, limit),
+        )
+        return [as_execution(row) for row in rows]
+
+    async def waiting_for_people(self, workspace: str, limit: int) -> Sequence[Execution]:
+        """Executions that wait for a decision or an answer, the oldest first."""
+        rows = await self.database.rows(
+            f"SELECT {_LISTED} FROM executions INDEXED BY executions_for_people WHERE workspace_id = ? "
+            "AND state = 1 AND waiting IN ('approval', 'ask') ORDER BY id LIMIT ?",
+            (workspace, limit),
         )
         return [as_execution(row) for row in rows]
 
@@ -280,13 +332,25 @@ class ExecutionRepository:
             connection.execute(
                 f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, "
                 "mode, "
-                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL "
+                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL, NULL "
                 "FROM executions WHERE id = ? AND workspace_id = ?",
                 (fresh, number, epoch, now_us, now_us, old, workspace),
             )
             insert_many(
                 connection, _SEGMENT, 4, [(fresh, first, workspace, data) for first, data in segments]
             )
+            connection.execute(
+                "INSERT INTO file_references (workspace_id, hash, execution_id) "
+                "SELECT workspace_id, hash, ? FROM file_references "
+                "WHERE execution_id = ? AND workspace_id = ?",
+                (fresh, old, workspace),
+            )
+            connection.execute(
+                "INSERT OR IGNORE INTO blob_references (workspace_id, hash, execution_id) "
+                "SELECT workspace_id, hash, ? FROM blob_references WHERE execution_id = ?",
+                (fresh, old),
+            )
+            share_references(connection, old, fresh)
             self.save_numbers(connection)
 
         await self.database.write(insert)

@@ -44,6 +44,11 @@ class DataFolder:
         """The database file."""
         return self.path / DATABASE
 
+    @property
+    def files(self) -> Path:
+        """Where files of workflows lie."""
+        return self.path / "files"
+
     def make(self) -> None:
         """Make the folder, for its owner alone. Raises ConfigInvalid."""
         try:

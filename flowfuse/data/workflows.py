@@ -14,11 +14,14 @@ import msgspec
 from flowfuse import document
 from flowfuse.clock import Clock
 from flowfuse.data.database import Database
+from flowfuse.data.schedules import replace_schedules
 from flowfuse.errors import Conflict, NotFound, SegmentBroken, StaleVersion
-from flowfuse.model import Version, Workflow, WorkflowSummary
+from flowfuse.model import Schedule, Version, Workflow, WorkflowSummary
 
 OPERATION_US = 30 * 86400 * 1_000_000
 """How long operations are known again: longer than a browser stays offline. The next publish forgets."""
+CONTENT_CACHE = 512
+"""How many frozen contents stay in memory: a queue of runs asks for the same few again and again."""
 _NAME_IN_PATH = re.compile(r"\{[A-Za-z_]\w*\}")
 _LISTED = """id, name, description, folder, tags, seq, published, active, created, updated,
  ifnull((SELECT last_number FROM counters c WHERE c.workspace_id = w.workspace_id
@@ -63,6 +66,7 @@ class WorkflowRepository:
         self, database: Database, clock: Clock, editor: Callable[[dict[str, Any], dict[str, int], int], Any]
     ) -> None:
         self._database, self._clock, self._editor = database, clock, editor
+        self._contents: dict[tuple[str, int], Content] = {}
 
     async def list(self, workspace: str) -> list[WorkflowSummary]:
         """All workflows, the last changed first."""
@@ -71,6 +75,22 @@ class WorkflowRepository:
             (workspace,),
         )
         return [_summary(row) for row in rows]
+
+    async def workspaces(self) -> Sequence[str]:
+        """Every workspace that has or had a workflow's runs."""
+        rows = await self._database.rows(
+            "SELECT workspace_id FROM workflows UNION SELECT workspace_id FROM counters"
+        )
+        return [row["workspace_id"] for row in rows]
+
+    async def keeps(self, workspace: str) -> dict[str, float | str]:
+        """How long executions stay, of the workflows whose settings say so."""
+        rows = await self._database.rows(
+            "SELECT id, draft ->> '$.settings.keep' AS keep FROM workflows WHERE workspace_id = ? "
+            "AND draft ->> '$.settings.keep' IS NOT NULL",
+            (workspace,),
+        )
+        return {row["id"]: row["keep"] for row in rows}
 
     async def get(self, workspace: str, workflow: str) -> Draft:
         """A workflow with its draft. Raises NotFound."""
@@ -153,6 +173,7 @@ class WorkflowRepository:
             _current_seq(connection, workspace, workflow)
             for table, column in (
                 ("hooks", "workflow_id"),
+                ("schedules", "workflow_id"),
                 ("versions", "workflow_id"),
                 ("operations", "workflow_id"),
                 ("workflows", "id"),
@@ -179,6 +200,16 @@ class WorkflowRepository:
 
     async def content(self, workspace: str, number: int) -> Content:
         """A frozen document by its number. Raises NotFound, and SegmentBroken where it is damaged."""
+        key = (workspace, number)
+        content = self._contents.get(key)
+        if content is None:
+            content = await self._read_content(workspace, number)
+            if len(self._contents) >= CONTENT_CACHE:
+                del self._contents[next(iter(self._contents))]
+            self._contents[key] = content
+        return content
+
+    async def _read_content(self, workspace: str, number: int) -> Content:
         row = await self._database.row(
             "SELECT id, hash, document, checksum FROM contents WHERE workspace_id = ? AND id = ?",
             (workspace, number),
@@ -188,7 +219,12 @@ class WorkflowRepository:
         return _content(row)
 
     async def publish(
-        self, workspace: str, workflow: Workflow, hooks: Sequence[tuple[str, str]], note: str
+        self,
+        workspace: str,
+        workflow: Workflow,
+        hooks: Sequence[tuple[str, str]],
+        schedules: Sequence[Schedule],
+        note: str,
     ) -> Version:
         """Make the draft's content the next version, and let its triggers fire.
 
@@ -212,6 +248,7 @@ class WorkflowRepository:
             for path, node in hooks:
                 _claim_hook(connection, workspace, path, name, node)
             number = _add_version(connection, workspace, name, content, note, now)
+            replace_schedules(connection, workspace, name, schedules, now)
             connection.execute(
                 "UPDATE workflows SET published = ?, active = 1, updated = ? "
                 "WHERE workspace_id = ? AND id = ?",
@@ -263,6 +300,7 @@ class WorkflowRepository:
 
     async def unpublish(self, workspace: str, workflow: str) -> None:
         """Stop the triggers; accepted runs go on. Raises NotFound."""
+        now = self._clock.now_us()
 
         def update(connection: sqlite3.Connection) -> None:
             _current_seq(connection, workspace, workflow)
@@ -273,6 +311,7 @@ class WorkflowRepository:
             connection.execute(
                 "DELETE FROM hooks WHERE workspace_id = ? AND workflow_id = ?", (workspace, workflow)
             )
+            replace_schedules(connection, workspace, workflow, [], now)
 
         await self._database.write(update)
 

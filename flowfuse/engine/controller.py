@@ -11,40 +11,43 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
+from typing import Any
 
-from flowfuse.clock import Clock, Ids, id_text
+from flowfuse.clock import Clock, Ids
 from flowfuse.data.executions import ExecutionRepository, ExecutionWrite
+from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
+from flowfuse.engine.admission import Admission
+from flowfuse.engine.calls import Calls
 from flowfuse.engine.executor import NodeExecutor
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.orders import Orders
-from flowfuse.engine.plan import MissingType, NodePlan, Plan, compile_plan
-from flowfuse.engine.queue import CLAIM_BATCH, QueueManager, Recovered
-from flowfuse.engine.replay import Replay
+from flowfuse.engine.plan import NodePlan, Plan, compile_plan
+from flowfuse.engine.queue import Held, QueueManager
 from flowfuse.engine.run import Run, change_of, row_of
 from flowfuse.engine.state import StateManager
+from flowfuse.engine.stored import StoredRuns
 from flowfuse.engine.timers import Timers
 from flowfuse.engine.waiters import Waiters
 from flowfuse.engine.wakes import Wakes
 from flowfuse.engine.walker import Walker
 from flowfuse.errors import (
-    Conflict,
     DatabaseUnavailable,
+    DiskLow,
     Draining,
-    FlowFuseError,
-    IllegalTransition,
+    NodeFailed,
     NotFound,
     QueueFull,
 )
-from flowfuse.events import EventBus, ExecutionAdvanced, RunFinished
-from flowfuse.model import RUNNING, TERMINAL, Answer, NodeError, State, Value
-from flowfuse.node import Catalogue
+from flowfuse.events import EventBus, ExecutionAdvanced, FollowUpNoted, RunFinished
+from flowfuse.model import RUNNING, TERMINAL, State, Value
+from flowfuse.node import Catalogue, Output
 
 log = logging.getLogger("flowfuse.engine")
 
 PLAN_CACHE = 512
-POISON = NodeError("poison", "The server stopped three times in a row while this run was under way.")
+HELD = "concurrency"
+"""What a pending run waits for that is over its workflow's limit."""
 
 
 class ExecutionController:
@@ -59,31 +62,37 @@ class ExecutionController:
         bus: EventBus,
         executions: ExecutionRepository,
         workflows: WorkflowRepository,
+        follow_ups: FollowUpRepository,
         queue: QueueManager,
         state: StateManager,
         executor: NodeExecutor,
         catalogue: Catalogue,
         max_running: int = 200,
         max_pending: int = 1_000_000,
+        resume_url: Callable[[bytes], str] = lambda raw: "",
     ) -> None:
         self.clock, self.ids, self._bus = clock, ids, bus
         self._executions, self._workflows = executions, workflows
         self._queue, self._state = queue, state
         self._catalogue = catalogue
         self._max_running, self._max_pending = max_running, max_pending
+        self._resume_url = resume_url
         self.walker = Walker(executor, clock, random, self)
         self.runs: dict[bytes, Run] = {}
-        self._loading: dict[bytes, asyncio.Task[Run]] = {}
         self._plans: dict[bytes, Plan] = {}
         self._answers, self._ends = Waiters(), Waiters()
         self._wakes = Wakes(clock, queue, self)
         self._timers = Timers(clock, self.walker)
         self._orders = Orders(clock, executions, queue, self._timers, self)
-        self._recovered = Recovered()
-        self._alone: bytes | None = None
-        self._reread: set[tuple[str, bytes]] = set()
+        self._admission = Admission(clock, queue, self)
+        self._stored = StoredRuns(clock, executions, workflows, queue, state, self._timers, self)
+        executor.caller = Calls(workflows, follow_ups, self)
         self._work = asyncio.Event()
         self.draining = False
+        self.disk_free: int | None = None
+        """Bytes that are left on the disk, where they are too few for new work."""
+        self.died = False
+        """Whether the process before this one ended without a shutdown."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -91,12 +100,8 @@ class ExecutionController:
 
     async def open(self) -> None:
         """Take over what a process before this one left; nothing is run again that was committed."""
-        died = await self._queue.open()
-        self._recovered = await self._queue.recover(died=died)
-        for workspace, raw in self._recovered.poisoned:
-            row = await self._queue.give_up(workspace, raw, POISON, self.clock.now_us())
-            if row is not None:
-                self.ended_as_row(row, State.failed)
+        self.died = await self._queue.open()
+        await self._stored.open(died=self.died)
         self._work.set()
 
     async def work(self) -> None:
@@ -108,8 +113,9 @@ class ExecutionController:
             try:
                 if not armed:
                     await self._wakes.arm()
+                    await self._admission.open()
                     armed = True
-                await self._claim_next()
+                await self._stored.claim_next(self._max_running)
             except DatabaseUnavailable:
                 self._work.set()
                 await self.clock.sleep(0.5)
@@ -171,9 +177,12 @@ class ExecutionController:
         mode: str = "production",
         delivery: tuple[str, str] | None = None,
         root: bytes | None = None,
+        claim: Callable[[bytes], Any] | None = None,
+        parent: str | None = None,
     ) -> Run:
         """Accept an execution and begin it. It is safe once `run.accepted` is done.
 
+        `claim(id)` gives a change of other tables that stands or falls with the acceptance.
         Raises Draining, QueueFull, and OutputInvalid where the value is not JSON.
         """
         self.check_accepting()
@@ -190,21 +199,28 @@ class ExecutionController:
             now_us=now_us,
             epoch=self._queue.epoch,
             root=root,
+            parent=parent,
         )
         run.accepted = asyncio.get_running_loop().create_future()
         if delivery is not None:
             run.delivery = (*delivery, now_us)
+        if claim is not None:
+            run.also.append(claim(run.id))
         self.walker.accept(run)
-        room = self._has_room()
-        self._enter(run)
+        held = plan.workflow.settings.concurrency > 0 and mode != "test"
+        room = not held and self._has_room()
+        self.enter(run)
         if room:
             self._timers.start(run)
             self.walker.fire_trigger(run)
             self.walker.advance(run)
         else:
             run.state, run.started, run.since = State.pending, None, None
-            self._queue.pending += 1
-            self._queue.unsaved += 1
+            if held:
+                run.waiting = HELD
+            else:
+                self._queue.pending += 1
+                self._queue.unsaved += 1
             self.flush(run)
         return run
 
@@ -217,30 +233,49 @@ class ExecutionController:
         value: Value,
         *,
         mode: str = "production",
+        claim: Callable[[bytes], Any] | None = None,
     ) -> Run:
         """`start`, and wait until the execution is accepted (the seed's executeWorkflow)."""
-        run = self.start(workspace, workflow, content.id, self.plan(content), trigger, value, mode=mode)
+        run = self.start(
+            workspace, workflow, content.id, self.plan(content), trigger, value, mode=mode, claim=claim
+        )
         assert run.accepted is not None
         await run.accepted
         return run
 
-    async def wait_answer(self, run: Run, timeout: float) -> Answer | None:
-        """Wait until the run has answered, ended, or waits itself; None after the timeout or a wait.
+    async def fire(
+        self, workspace: str, workflow: str, trigger: str, value: Value, claim: Callable[[bytes], Any]
+    ) -> None:
+        """Accept a run of the published version; `claim(id)` is a change within the same commit.
+
+        Raises NotFound where the workflow is not published, what `start` raises, and what the claim does.
+        """
+        content = await self._workflows.published(workspace, workflow)
+        if content is None:
+            raise NotFound(what="published workflow", id=workflow)
+        await self.execute(workspace, workflow, content, trigger, value, claim=claim)
+
+    async def wait_answer(self, run: Run, timeout: float) -> Run:
+        """Wait until the run has answered, ended, or waits itself, or the timeout; the run as it is then.
 
         Raises what kept it from being accepted.
         """
-        if not run.told:
-            await self._answers.wait(run.id, timeout)
-        return run.answer
+        if run.told:
+            return run
+        return self._as_told(run, await self._answers.wait(run.id, timeout))
+
+    def _as_told(self, run: Run, told: Run | State | None) -> Run:
+        """The run that goes by this id now: it may have left the memory and come back meanwhile."""
+        if isinstance(told, State):
+            run.state = told
+            return run
+        return told if told is not None else self.runs.get(run.id, run)
 
     async def wait_end(self, run: Run, timeout: float) -> Run:
         """Wait until the execution has ended, through waits and pauses; the run as it is then."""
-        if run.state in TERMINAL:
-            if run.accepted is not None:
-                await run.accepted
+        if run.state in TERMINAL and not run.committing:
             return run
-        ended = await self._ends.wait(run.id, timeout)
-        return ended if ended is not None else self.runs.get(run.id, run)
+        return self._as_told(run, await self._ends.wait(run.id, timeout))
 
     @property
     def epoch(self) -> int:
@@ -248,19 +283,35 @@ class ExecutionController:
         return self._queue.epoch
 
     def check_accepting(self) -> None:
-        """Raise Draining or QueueFull where no execution can be accepted."""
+        """Raise Draining, DiskLow or QueueFull where no execution can be accepted."""
         if self.draining:
             raise Draining()
+        if self.disk_free is not None:
+            raise DiskLow(free=self.disk_free // 1_000_000)
         if self._queue.pending >= self._max_pending:
             raise QueueFull(pending=self._queue.pending)
 
     def _has_room(self) -> bool:
         """Whether a run may begin at once: there is a place, nobody is before it, nobody must be alone."""
-        alone = self._alone is not None or self._recovered.suspects
-        return len(self.runs) < self._max_running and not alone and self._queue.pending == 0
+        return len(self.runs) < self._max_running and self.may_wake() and self._queue.pending == 0
 
-    def _enter(self, run: Run) -> None:
-        run.draining = self.draining
+    def room(self) -> bool:
+        """Whether one more run may be in memory now (for Admission)."""
+        return len(self.runs) < self._max_running and self.may_wake() and not self.draining
+
+    async def plan_of(self, workspace: str, content_id: int) -> Plan:
+        """The compiled form of a run's pinned content. Raises MissingType, NotFound."""
+        return self.plan(await self._workflows.content(workspace, content_id))
+
+    async def end_held(self, held: Held, state: State, reason: str) -> None:
+        """End a run that has not begun (for Admission)."""
+        row = await self._queue.end_held(held, state, reason, self.clock.now_us())
+        if row is not None:
+            self.ended_as_row(row, state)
+
+    def enter(self, run: Run) -> None:
+        """The run is being worked on."""
+        run.draining, run.resume_url = self.draining, self._resume_url
         self.runs[run.id] = run
         self._idle.clear()
 
@@ -271,6 +322,9 @@ class ExecutionController:
         segment = run.take_segment()
         launches, run.launches = run.launches, []
         blobs, run.blobs = run.blobs, []
+        if run.state in TERMINAL:
+            self._note_what_follows(run)
+        also, run.also = run.also, []
         insert = update = delivery = None
         if not run.inserted:
             insert, delivery = row_of(run), run.delivery
@@ -280,7 +334,8 @@ class ExecutionController:
         run.committing += 1
         run.leaving += len(launches)
         last = run.state in TERMINAL
-        ready = last or run.waiting is not None or run.state is State.paused or run.answer is not None
+        waits = run.waiting is not None and run.state is RUNNING
+        ready = last or waits or run.state is State.paused or run.answer is not None
         callback = partial(self._committed, run, launches, segment, insert is not None, ready, last)
         self._executions.database.submit(
             ExecutionWrite(
@@ -293,8 +348,16 @@ class ExecutionController:
                 update=update,
                 delivery=delivery,
                 blobs=blobs,
+                also=also,
             )
         )
+
+    def _note_what_follows(self, run: Run) -> None:
+        """Within the commit that ends a run: its caller goes on, its error workflow starts."""
+        if run.parent is not None:
+            run.note_follow_up("ended", run.id)
+        if run.state is State.failed and run.plan.workflow.settings.error_workflow is not None:
+            run.note_follow_up("failed", run.id)
 
     def _committed(
         self,
@@ -309,15 +372,21 @@ class ExecutionController:
     ) -> None:
         run.committing -= 1
         run.leaving -= len(launches)
-        if accepted and run.state is State.pending:
+        held = run.waiting == HELD and run.state is State.pending
+        if accepted and run.state is State.pending and not held:
             self._queue.unsaved -= 1
         if error is not None:
             self._refused(run, error)
             return
         if accepted and run.accepted is not None and not run.accepted.done():
             run.accepted.set_result(None)
+        if accepted and held:
+            self._admission.look((run.workspace, run.workflow_id))
         if run.broken:
             return
+        if run.noted:
+            run.noted = False
+            self._bus.publish(FollowUpNoted())
         for launch in launches:
             launch()
         if segment is not None:
@@ -331,6 +400,7 @@ class ExecutionController:
             self._bus.publish(
                 RunFinished(run.workspace, run.workflow_id, run.id, run.state, run.created, run.now_us)
             )
+            self._admission.ended((run.workspace, run.workflow_id))
         elif run.committing == 0 and self._released(run):
             self._leave(run)
 
@@ -343,14 +413,13 @@ class ExecutionController:
         for work in run.tasks.values():
             work.task.cancel()
         if run.accepted is not None and not run.accepted.done():
-            if run.state is State.pending:
+            if run.state is State.pending and run.waiting is None:
                 self._queue.pending = max(0, self._queue.pending - 1)
             run.accepted.set_exception(error)
             # Whoever started the run may have left; then nobody asks for the error, which is no fault.
             run.accepted.exception()
         else:
-            self._reread.add((run.workspace, run.id))
-            self._work.set()
+            self._stored.read_again_later(run.workspace, run.id)
         self._answers.tell(run, error)
         self._leave(run)
 
@@ -391,13 +460,14 @@ class ExecutionController:
         if self.runs.get(run.id) is run:
             del self.runs[run.id]
         self._timers.cancel(run)
-        if self._alone == run.id:
-            self._alone = None
+        self._stored.left(run.id)
         if run.waiting is not None and run.state is RUNNING and not run.broken:
             due = run.wake_at()
             if due is not None:
                 self._wakes.by(due)
-        if self._queue.pending or self._recovered.resume or self._recovered.suspects:
+        if self._admission.waiting:
+            self._admission.look_everywhere()
+        if self._queue.pending or self._stored.left_over:
             self._work.set()
         self._check_idle()
 
@@ -407,124 +477,21 @@ class ExecutionController:
 
     # -- continuing stored runs
 
-    async def _claim_next(self) -> None:
-        """Continue what a restart left, then what waits, as long as there is room."""
-        while not self.draining and self._alone is None:
-            await self._read_again()
-            if self._recovered.suspects:
-                if self.runs:
-                    return
-                place = self._recovered.suspects[0]
-                await self._queue.claim([place])
-                self._recovered.suspects.popleft()
-                self._alone = place[1]
-                await self.continue_stored(*place)
-                return
-            room = min(CLAIM_BATCH, self._max_running - len(self.runs))
-            if room <= 0:
-                return
-            resume = self._recovered.resume
-            if resume:
-                places = list(islice(resume, room))
-                await self._queue.claim(places)
-                for _ in places:
-                    resume.popleft()
-            else:
-                places = (
-                    await self._queue.claim_pending(room, self.clock.now_us()) if self._queue.pending else []
-                )
-            if not places:
-                return
-            for number, place in enumerate(places):
-                try:
-                    await self.continue_stored(*place)
-                except DatabaseUnavailable:
-                    self._reread.update(places[number:])
-                    raise
-
-    async def _read_again(self) -> None:
-        """Runs whose commit failed: as soon as commits succeed again, they go on from what is stored."""
-        for place in list(self._reread):
-            await self._queue.claim([place])
-            self._reread.discard(place)
-            await self.continue_stored(*place)
-
     async def continue_stored(self, workspace: str, raw: bytes) -> None:
         """Load a run and let it go on. Raises DatabaseUnavailable; the run is then tried again."""
-        try:
-            run = await self._in_memory(workspace, raw)
-        except IllegalTransition:
-            self._not_alone(raw)
-            return
-        except DatabaseUnavailable:
-            self._not_alone(raw)
-            self._reread.add((workspace, raw))
-            self._work.set()
-            raise
-        except FlowFuseError as error:
-            log.error("Run %s cannot be continued: %s", id_text(raw), error)
-            self._not_alone(raw)
-            return
-        if run.state is RUNNING:
-            self.walker.advance(run)
-
-    def _not_alone(self, raw: bytes) -> None:
-        if self._alone == raw:
-            self._alone = None
-            self._work.set()
+        await self._stored.go_on(workspace, raw)
 
     def may_wake(self) -> bool:
         """Whether waiting runs may be continued: not beside one that must run alone."""
-        return self._alone is None and not self._recovered.suspects
+        return not self._stored.exclusive
 
     def in_memory(self, raw: bytes) -> bool:
         """Whether the run is being worked on."""
         return raw in self.runs
 
-    async def _in_memory(self, workspace: str, raw: bytes) -> Run:
-        """The run, loaded where it is not in memory. Raises NotFound, and IllegalTransition when it ended."""
-        while True:
-            run = self.runs.get(raw)
-            if run is not None and not run.broken:
-                return run
-            loading = self._loading.get(raw)
-            if loading is None:
-                loading = asyncio.get_running_loop().create_task(self._load(workspace, raw))
-                self._loading[raw] = loading
-                loading.add_done_callback(lambda _: self._loading.pop(raw, None))
-            return await asyncio.shield(loading)
-
-    async def _load(self, workspace: str, raw: bytes) -> Run:
-        row = await self._executions.raw(workspace, raw)
-        if row is None:
-            raise NotFound(what="execution", id=id_text(raw))
-        state = State(row["state"])
-        if state in TERMINAL:
-            raise IllegalTransition(state=state.name, target=State.running.name)
-        content = await self._workflows.content(workspace, row["content_id"])
-        try:
-            plan = self.plan(content)
-        except MissingType as missing:
-            await self._queue.pause_row(workspace, raw, "missing_type")
-            raise Conflict(reason=str(missing)) from None
-        records = await self._state.log(workspace, id_text(raw))
-        run = await self._state.load(row, plan, records, self._queue.epoch)
-        replay = Replay(self.walker, run)
-        for _first, base, segment in records:
-            replay.apply(base, segment)
-        run.waiting = None
-        self._enter(run)
-        if state is RUNNING:
-            self._timers.start(run)
-            replay.hand_over()
-            if run.state is not State.running:
-                # It only had its end still to be recorded.
-                self.settled(run)
-            elif run.waits and not self.draining:
-                self.walker.wake(run)
-        else:
-            run.replaying = False
-        return run
+    def work_waits(self) -> None:
+        """There is something to claim or to read again."""
+        self._work.set()
 
     # -- orders
 
@@ -546,13 +513,39 @@ class ExecutionController:
         """A person's answer for an effect in doubt: `retry`, `done` or `fail`."""
         await self._orders.answer(workspace, execution, node, path, answer, output)
 
+    async def decide(
+        self, workspace: str, execution: str, node: str, path: str, decision: str, comment: str, by: str
+    ) -> None:
+        """A person's `approved` or `rejected`, for a node that asks."""
+        await self._orders.decide(workspace, execution, node, path, decision, comment, by)
+
+    async def called(self, workspace: str, execution: str, node: str | None, value: Value) -> None:
+        """The address of a run that waits for a call was called."""
+        await self._orders.called(workspace, execution, node, value)
+
+    async def child_ended(
+        self,
+        workspace: str,
+        execution: str,
+        node: str,
+        path: str,
+        child: str,
+        outcome: Output | NodeFailed,
+    ) -> bool:
+        """A run that a node called has ended; whether its caller was told, or needs not to be."""
+        return await self._orders.child_ended(workspace, execution, node, path, child, outcome)
+
     async def in_hand(self, workspace: str, raw: bytes) -> Run:
         """The run, loaded where it is not in memory; it stays there until `let_go`."""
         while True:
-            run = await self._in_memory(workspace, raw)
+            run = await self._stored.load(workspace, raw)
             if self.runs.get(raw) is run:
                 run.held += 1
                 return run
+
+    def freed(self, run: Run) -> None:
+        """The run does not count as running any more: another one of its workflow may begin."""
+        self._admission.ended((run.workspace, run.workflow_id))
 
     def let_go(self, run: Run) -> None:
         """An order is done with the run: it goes on, or may leave the memory again."""
@@ -584,6 +577,10 @@ class ExecutionController:
         await self.continue_stored(run.workspace, run.id)
 
     def ended_as_row(self, row: sqlite3.Row, state: State) -> None:
-        """A run that was not in memory has ended: tell whoever listens."""
+        """A run that was not in memory has ended: tell whoever listens, and let the next one begin."""
         ids = row["workspace_id"], row["workflow_id"], bytes(row["id"])
+        self._answers.tell_state(ids[2], state)
+        self._ends.tell_state(ids[2], state)
         self._bus.publish(RunFinished(*ids, state, row["created"], self.clock.now_us()))
+        self._admission.ended(ids[:2])
+        self._bus.publish(FollowUpNoted())

@@ -13,20 +13,30 @@ from typing import Any
 import msgspec
 
 from flowfuse import document
-from flowfuse.clock import Ids
+from flowfuse.clock import Clock, Ids
 from flowfuse.data.workflows import Content, Draft, Edited, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.operations import Applied, Editor, Known, Operation, Refusal, Refused
+from flowfuse.engine.recurrence import parse_recurrence
 from flowfuse.engine.run import Run
 from flowfuse.engine.validation import ValidationEngine, errors_of
 from flowfuse.errors import Conflict, OutputInvalid, RequestInvalid, WorkflowInvalid
-from flowfuse.events import EventBus, WorkflowChanged
-from flowfuse.model import Node, Problem, Value, Version, Workflow
+from flowfuse.events import EventBus, SchedulesChanged, WorkflowChanged
+from flowfuse.model import Node, Problem, Schedule, Value, Version, Workflow
 from flowfuse.node import Catalogue, check_incoming
 
 WEBHOOK = "trigger.webhook"
+SCHEDULE = "trigger.schedule"
 DEEPEST = 1000
 """As many brackets as make the check of an input look at how deep it is nested."""
+
+
+def check_storable(value: Value, field: str) -> None:
+    """Refuse what came from outside and is no JSON value of ours. Raises RequestInvalid."""
+    try:
+        check_incoming(value, DEEPEST)
+    except OutputInvalid as error:
+        raise RequestInvalid(field=field, reason=error.parameters["reason"]) from None
 
 
 def all_problems(raw: Any, validation: ValidationEngine) -> list[Problem]:
@@ -51,11 +61,12 @@ class Drafts:
         validation: ValidationEngine,
         controller: ExecutionController,
         catalogue: Catalogue,
+        clock: Clock,
         ids: Ids,
         bus: EventBus,
     ) -> None:
         self._workflows, self._validation, self._controller = workflows, validation, controller
-        self._catalogue, self._ids, self._bus = catalogue, ids, bus
+        self._catalogue, self._clock, self._ids, self._bus = catalogue, clock, ids, bus
 
     def check(self, workflow: Workflow) -> list[Problem]:
         """All problems of a document that has the shape."""
@@ -135,15 +146,16 @@ class Drafts:
     async def delete(self, workspace: str, name: str) -> None:
         """Remove a workflow; its runs stay. Raises NotFound."""
         await self._workflows.delete(workspace, name)
-        self._changed(workspace, name)
+        self._triggers_changed(workspace, name)
 
     async def publish(self, workspace: str, name: str, note: str = "") -> Version:
         """Make the draft the version that triggers fire. Raises WorkflowInvalid, Conflict, NotFound."""
         draft = await self._workflows.get(workspace, name)
         self._must_run(draft.document)
         pinned = self._with_versions(draft.document)
-        version = await self._workflows.publish(workspace, pinned, webhooks_of(pinned), note)
-        self._changed(workspace, name)
+        schedules = schedules_of(workspace, pinned, self._clock.now_us())
+        version = await self._workflows.publish(workspace, pinned, webhooks_of(pinned), schedules, note)
+        self._triggers_changed(workspace, name)
         return version
 
     async def keep(self, workspace: str, name: str, note: str) -> Version:
@@ -167,7 +179,7 @@ class Drafts:
     async def unpublish(self, workspace: str, name: str) -> None:
         """Stop the triggers. Raises NotFound."""
         await self._workflows.unpublish(workspace, name)
-        self._changed(workspace, name)
+        self._triggers_changed(workspace, name)
 
     async def run(
         self,
@@ -206,16 +218,17 @@ class Drafts:
         self, workspace: str, name: str, content: Content, value: Value, trigger: str | None, mode: str
     ) -> Run:
         chosen = choose_trigger(content.document, self._catalogue, trigger)
-        try:
-            check_incoming(value, DEEPEST)
-        except OutputInvalid as error:
-            raise RequestInvalid(field="input", reason=error.parameters["reason"]) from None
+        check_storable(value, "input")
         return await self._controller.execute(workspace, name, content, chosen, value, mode=mode)
 
     def _must_run(self, workflow: Workflow) -> None:
         errors = errors_of(self.check(workflow))
         if errors:
             raise WorkflowInvalid(errors)
+
+    def _triggers_changed(self, workspace: str, name: str) -> None:
+        self._changed(workspace, name)
+        self._bus.publish(SchedulesChanged(workspace, name))
 
     def _changed(self, workspace: str, name: str, seq: int = 0) -> None:
         self._bus.publish(WorkflowChanged(workspace, name, seq))
@@ -258,6 +271,33 @@ def webhooks_of(workflow: Workflow) -> list[tuple[str, str]]:
         for node in workflow.nodes
         if node.type == WEBHOOK and not node.disabled and isinstance(path := node.config.get("path"), str)
     ]
+
+
+def schedules_of(workspace: str, workflow: Workflow, now_us: int) -> list[Schedule]:
+    """The schedules of the triggers that are on, with their first due times. Raises ScheduleInvalid."""
+    found = []
+    for node in workflow.nodes:
+        if node.type != SCHEDULE or node.disabled:
+            continue
+        recurrence = parse_recurrence(
+            cron=node.config.get("cron", ""),
+            every=node.config.get("every"),
+            at=node.config.get("at", ""),
+            timezone=node.config.get("timezone") or workflow.settings.timezone,
+            anchor_us=now_us,
+        )
+        found.append(
+            Schedule(
+                workspace=workspace,
+                workflow=workflow.id or "",
+                node=node.id,
+                recurrence=msgspec.json.encode(recurrence).decode(),
+                catch_up=node.config.get("catch_up", "none"),
+                paused=False,
+                next_due=recurrence.after(now_us),
+            )
+        )
+    return found
 
 
 def choose_trigger(workflow: Workflow, catalogue: Catalogue, wanted: str | None) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -22,7 +23,7 @@ from flowfuse.clock import Clock, id_text
 from flowfuse.engine.frame import UNFIRED, Frame, path_text
 from flowfuse.engine.plan import NodePlan
 from flowfuse.engine.records import ATTEMPT, DONE, encode
-from flowfuse.engine.run import UNANSWERED
+from flowfuse.engine.run import UNANSWERED, Run
 from flowfuse.errors import ExpressionFailed, NodeFailed, NodeTimeout, OutputInvalid
 from flowfuse.expression import Heavy
 from flowfuse.model import Answer, NodeError, Retry, Value, seconds
@@ -39,12 +40,22 @@ class Secrets(Protocol):
     def redact(self, value: Value, credential: Any) -> Value: ...
 
 
+class WorkflowCaller(Protocol):
+    """Starts runs that nodes ask for."""
+
+    async def call(
+        self, run: Run, node: str, path: str, workflow: str, value: Value, key: str, *, waits: bool
+    ) -> str: ...
+
+
 class NodeExecutor:
     """Runs nodes; knows nothing of the graph around them."""
 
+    caller: WorkflowCaller
+
     def __init__(self, clock: Clock, secrets: Secrets, offload: Offload = asyncio.to_thread) -> None:
         self.clock = clock
-        self._secrets = secrets
+        self.secrets = secrets
         self._offload = offload
 
     def run_pure(self, frame: Frame, node: NodePlan) -> Outcome | None:
@@ -114,8 +125,8 @@ class NodeExecutor:
 
     async def run_effect(self, frame: Frame, node: NodePlan, params: Params, attempt: int) -> Outcome:
         """Step 3 of a type with effects, and redaction. Raises NodeFailed."""
-        context = Context(frame, node, attempt, self._secrets)
         limit = asyncio.timeout(node.timeout)
+        context = Context(frame, node, attempt, self, limit)
         try:
             async with limit:
                 outcome = await node.type.run(params, context)
@@ -125,10 +136,10 @@ class NodeExecutor:
             raise NodeTimeout(seconds=node.timeout) from None
         except NodeFailed as error:
             if context.opened is not None:
-                error.parameters = self._secrets.redact(error.parameters, context.opened)
+                error.parameters = self.secrets.redact(error.parameters, context.opened)
             raise
         if context.opened is not None and isinstance(outcome, Output):
-            return Output(outcome.port, self._secrets.redact(outcome.value, context.opened), outcome.note)
+            return Output(outcome.port, self.secrets.redact(outcome.value, context.opened), outcome.note)
         return outcome
 
     def _check_output(self, node: NodePlan, value: Value) -> None:
@@ -141,29 +152,63 @@ class NodeExecutor:
 class Context:
     """What a node with effects sees of its run (see `flowfuse.node.RunContext`)."""
 
-    __slots__ = ("_frame", "_node", "_secrets", "attempt", "execution", "literal_host", "node", "now_us",
-                 "opened", "operator")  # fmt: skip
+    __slots__ = ("_executor", "_frame", "_limit", "_node", "attempt", "execution", "literal_host", "node",
+                 "now_us", "opened", "operator", "timezone", "workspace")  # fmt: skip
 
-    def __init__(self, frame: Frame, node: NodePlan, attempt: int, secrets: Secrets) -> None:
-        self._frame, self._node, self._secrets = frame, node, secrets
+    def __init__(
+        self, frame: Frame, node: NodePlan, attempt: int, executor: NodeExecutor, limit: asyncio.Timeout
+    ) -> None:
+        self._frame, self._node, self._executor, self._limit = frame, node, executor, limit
         self.execution = id_text(frame.run.id)
         self.node = node.id
         self.attempt = attempt
         self.now_us = frame.now_us
         self.literal_host = node.literal_host
         self.operator = frame.run.operator
+        self.timezone = frame.run.timezone
+        self.workspace = frame.run.workspace
         self.opened: Any = None
+
+    def own_timeout(self) -> float | None:
+        """For a node that may have to wait its turn first: it keeps its time itself."""
+        self._limit.reschedule(None)
+        return self._node.timeout
 
     def idempotency_key(self, page: int = 0) -> str:
         """One key for all attempts of this effect: retries, resumes, an unedited requeue."""
         return idempotency_key(self._frame.run.root, self.node, self._frame.path_text, page)
+
+    async def evaluate(self, field: str, **names: Value) -> Value:
+        """A lazy field, with values for its own names; in a worker thread where it is large."""
+        twin = self._frame.copy_for_thread(self._node)
+        twin.input, twin.now_us = self._frame.arrived[self._node.slot], self.now_us
+        twin.extra, twin.inline = names, True
+        work = partial(self._node.lazy[field], twin)
+        try:
+            return work()
+        except Heavy:
+            twin.inline, twin.meter = False, None
+            return await self._executor.off_loop(work)
+
+    def deadline_us(self) -> int:
+        """Until when the node may take, by its timeout; 0 where it has none."""
+        timeout = self._node.timeout
+        return 0 if timeout is None else self._frame.run.now_us + int(timeout * 1e6)
+
+    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str:
+        """Start a run of another workflow for this node; its id. Raises CallFailed."""
+        frame = self._frame
+        key = f"{self.idempotency_key()}/{self.attempt}"
+        return await self._executor.caller.call(
+            frame.run, self.node, frame.path_text, workflow, value, key, waits=waits
+        )
 
     async def credential(self) -> Any:
         """Open the node's credential, now."""
         name = self._node.node.credential
         if name is None:
             return None
-        self.opened = await self._secrets.open(self._frame.run.workspace, name)
+        self.opened = await self._executor.secrets.open(self._frame.run.workspace, name)
         return self.opened
 
 

@@ -30,7 +30,7 @@ class Frame:
     """The values, and what is still open, of one scope."""
 
     __slots__ = (
-        "active", "arrived", "error", "fired", "index", "inline", "input", "item", "loop", "meter",
+        "active", "arrived", "error", "extra", "fired", "index", "inline", "input", "item", "loop", "meter",
         "node", "now_us", "open", "parent", "path", "pending", "run", "scope", "sources", "timezone",
         "trigger", "values",
     )  # fmt: skip
@@ -56,6 +56,7 @@ class Frame:
         self.now_us = 0
         self.inline = True
         self.meter: Any = None
+        self.extra: dict[str, Value] = {}
         self.trigger = run.trigger_value
         self.timezone = run.timezone
 

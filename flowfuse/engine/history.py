@@ -36,6 +36,15 @@ log = logging.getLogger("flowfuse.engine")
 MAX_NODE_RUNS = 2000
 """A page shows at most this many node runs; more are counted."""
 
+_WAITING = {
+    "time": "waiting",
+    "ask": "asking",
+    "call": "waiting",
+    "approval": "approving",
+    "workflow": "calling",
+}
+"""What a node that waits is said to be doing, by what it waits for."""
+
 Key = tuple[int, tuple[int, ...]]
 T = TypeVar("T")
 
@@ -73,8 +82,8 @@ class History:
         """State, answer and result of an accepted run; waits, within the timeout, for one under way."""
         run = self._controller.runs.get(raw)
         if run is not None:
-            answer = await self._controller.wait_answer(run, timeout)
-            return run.state, answer, run.result
+            run = await self._controller.wait_answer(run, timeout)
+            return run.state, run.answer, run.result
         detail = await self.detail(workspace, id_text(raw))
         return State[detail.execution.state], detail.answer, detail.result
 
@@ -86,13 +95,14 @@ class History:
 class _Entry:
     """What is known of one node in one scope instance while the records are read."""
 
-    __slots__ = ("attempts", "ended", "error", "input", "output", "port", "started", "state")
+    __slots__ = ("attempts", "ended", "error", "input", "output", "port", "started", "state", "waits_for")
 
     def __init__(self, started: int) -> None:
         self.started = started
         self.input: Value = None
         self.ended: int | None = None
         self.state = "running"
+        self.waits_for: Value = None
         self.port: str | None = None
         self.output: Value = None
         self.error: NodeError | None = None
@@ -197,7 +207,7 @@ class _Reader:
     def _wait(self, record: list[Any], base: int) -> None:
         entry = self._entry(record, base + record[3])
         if entry is not None:
-            entry.state = "waiting" if record[5] == "time" else "asking"
+            entry.state, entry.waits_for = _WAITING[record[5]], record[6]
 
     def _loop(self, record: list[Any], base: int) -> None:
         entry = self._entry(record, base + record[3])
@@ -253,6 +263,7 @@ class _Reader:
             started=entry.started,
             ended=entry.ended,
             attempts=entry.attempts,
+            waits_for=entry.waits_for if entry.state in _WAITING.values() else None,
         )
 
     def _skipped(self) -> list[NodeRun]:

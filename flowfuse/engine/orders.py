@@ -10,19 +10,22 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Protocol
 
 from flowfuse.clock import Clock, id_bytes, id_text
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine.queue import QueueManager
 from flowfuse.engine.replay import answer_question
-from flowfuse.engine.run import Run
+from flowfuse.engine.run import Run, Waiting
 from flowfuse.engine.timers import Timers
 from flowfuse.engine.walker import Walker
-from flowfuse.errors import Conflict, IllegalTransition, NotFound, RequestInvalid
-from flowfuse.model import State, Value, check_transition
+from flowfuse.errors import Conflict, IllegalTransition, NodeFailed, NotFound, RequestInvalid
+from flowfuse.model import TERMINAL, State, Value, check_transition
+from flowfuse.node import Output
 
 ANSWERS = ("retry", "done", "fail")
+DECISIONS = ("approved", "rejected")
 
 
 class Host(Protocol):
@@ -39,6 +42,9 @@ class Host(Protocol):
 
     def let_go(self, run: Run) -> None:
         """An order is done with the run: it may leave the memory again."""
+
+    def freed(self, run: Run) -> None:
+        """The run does not count as running any more: another one of its workflow may begin."""
 
     async def reload(self, run: Run) -> None:
         """Lay the run's memory anew from what is committed, and let it go on."""
@@ -69,6 +75,7 @@ class Orders:
             self._timers.stop(run)
             run.move(State.paused)
             await self._host.committed(run)
+            self._host.freed(run)
 
     async def resume(self, workspace: str, execution: str) -> None:
         """Let a paused run go on."""
@@ -89,6 +96,8 @@ class Orders:
                 run.ready.clear()
                 run.launches.clear()
                 self._host.walker.end_tasks(run)
+                for each in run.waits.values():
+                    self._host.walker.let_go(run, each)
                 run.move(State.cancelled, "cancelled")
                 await self._host.committed(run)
 
@@ -108,6 +117,64 @@ class Orders:
                     await self._host.committed(run)
                     return
             raise NotFound(what="question", id=node)
+
+    async def decide(
+        self, workspace: str, execution: str, node: str, path: str, decision: str, comment: str, by: str
+    ) -> None:
+        """A person's `approved` or `rejected`. Raises NotFound where nothing is asked there."""
+        if decision not in DECISIONS:
+            raise RequestInvalid(field="decision", reason=f"“{decision}” is none of {', '.join(DECISIONS)}")
+        async with self._turn(execution) as raw, self._run(workspace, raw, None) as run:
+            waiting = _waiting(run, "approval", node, path)
+            if waiting is None:
+                raise NotFound(what="question", id=node)
+            at = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC).isoformat()
+            value = waiting.frame.arrived[waiting.node.slot]
+            said = {"decision": decision, "comment": comment, "by": by, "at": at, "input": value}
+            await self._end_wait(run, waiting, Output(decision, said))
+
+    async def called(self, workspace: str, execution: str, node: str | None, value: Value) -> None:
+        """The run's own address was called. Raises NotFound, and Conflict where several nodes wait for it."""
+        async with self._turn(execution) as raw, self._run(workspace, raw, None) as run:
+            found = [w for w in run.waits.values() if w.why == "call" and node in (None, w.node.id)]
+            if not found:
+                raise NotFound(what="wait for a call", id=node or execution)
+            if len(found) > 1:
+                names = ", ".join(sorted({w.node.id for w in found}))
+                raise Conflict(reason=f"Several nodes wait for a call; say which by ?node=: {names}")
+            await self._end_wait(run, found[0], Output("main", value))
+
+    async def child_ended(
+        self, workspace: str, execution: str, node: str, path: str, child: str, outcome: Output | NodeFailed
+    ) -> bool:
+        """A run that a node called has ended; whether that is done with.
+
+        It is not while the node is just about to wait for it, nor while its run is paused.
+        """
+        try:
+            async with self._turn(execution) as raw, self._run(workspace, raw, None) as run:
+                waiting = _waiting(run, "workflow", node, path)
+                if waiting is None or waiting.data != child:
+                    return not any(
+                        work.node.id == node and work.frame.path_text == path for work in run.tasks.values()
+                    )
+                await self._end_wait(run, waiting, outcome)
+        except (IllegalTransition, NotFound):
+            return True
+        except Conflict:
+            # Paused: it is told when it runs again. Ended: nobody is there to be told.
+            found = id_bytes(execution)
+            return found is None or await self._state_of(workspace, found) in TERMINAL
+        return True
+
+    async def _end_wait(self, run: Run, waiting: Waiting, result: Output | NodeFailed) -> None:
+        """The wait is over: the run goes on, and that is safe."""
+        run.waiting = None
+        self._timers.start(run)
+        run.now_us = self._clock.now_us()
+        self._host.walker.end_wait(run, waiting, result)
+        self._host.walker.advance(run)
+        await self._host.committed(run)
 
     @asynccontextmanager
     async def _turn(self, execution: str) -> AsyncIterator[bytes]:
@@ -178,6 +245,14 @@ class Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.wanted = 0
+
+
+def _waiting(run: Run, why: str, node: str, path: str) -> Waiting | None:
+    """What a node waits for, where it waits for that."""
+    for each in run.waits.values():
+        if each.why == why and each.node.id == node and each.frame.path_text == path:
+            return each
+    return None
 
 
 def _check(state: State, target: State | None) -> None:

@@ -55,8 +55,8 @@ class NodePlan:
 
     __slots__ = (
         "any_join", "body", "condition", "config", "disabled", "first_port", "id", "in_count", "index",
-        "is_end", "literal_host", "loop", "no_route", "node", "only_source", "pinned", "pure", "resolve",
-        "result", "routes", "scope", "slot", "step", "timeout", "type",
+        "is_end", "lazy", "literal_host", "loop", "no_route", "node", "only_source", "pinned", "pure",
+        "resolve", "result", "routes", "scope", "slot", "step", "timeout", "type",
     )  # fmt: skip
 
     def __init__(self, index: int, node: Node, node_type: NodeType, scope: ScopePlan) -> None:
@@ -66,7 +66,7 @@ class NodePlan:
         self.any_join = node.join == "any"
         self.disabled = node.disabled
         self.pinned = node.pinned
-        self.pure = not node_type.effects
+        self.pure = not node_type.effects and not node_type.detached
         self.loop = node_type.loop
         self.in_count = 0
         self.only_source = ""
@@ -80,6 +80,7 @@ class NodePlan:
         self.condition: Callable[[Frame], Value] | None = None
         self.result: Callable[[Frame], Value] | None = None
         self.literal_host = False
+        self.lazy: dict[str, Callable[[Frame], Value]] = {}
         ports = node_type.ports_of(node.config)
         self.first_port = "done" if node_type.loop else (ports[0] if ports else "main")
         given = node.timeout if node.timeout is not None else node_type.default_timeout
@@ -188,10 +189,20 @@ class _Compiler:
         elif node.loop:
             node.resolve = node.config.resolver()
             self._close_loop(node)
-        elif node.type.effects:
+        elif not node.pure:
             node.resolve = node.config.resolver()
+            self._close_lazy(node)
         else:
             node.step = node.type.prepare(node.config)
+
+    def _close_lazy(self, node: NodePlan) -> None:
+        """The fields that a node with effects works out itself, with the names that only they know."""
+        for field in node.type.fields:
+            if field.kind == "lazy" and field.name in node.node.config:
+                extra = node.type.lazy_names.get(field.name, ())
+                names = ScopeNames(self.graph, self.plan, node.scope, node.id, extra=extra)
+                path = f"nodes.{node.id}.config.{field.name}"
+                node.lazy[field.name] = compiled(node.node.config[field.name], names, path).evaluate
 
     def _close_loop(self, node: NodePlan) -> None:
         assert node.body is not None
@@ -291,18 +302,26 @@ class PlacedConfig:
 class ScopeNames:
     """What names mean to one node (`of`), or to a loop's `result` (`all_of_body`), in one scope."""
 
-    __slots__ = ("_all_of_body", "_graph", "_of", "_plan", "_scope")
+    __slots__ = ("_all_of_body", "_extra", "_graph", "_of", "_plan", "_scope")
 
     def __init__(
-        self, graph: Graph, plan: Plan, scope: ScopePlan, of: str, *, all_of_body: bool = False
+        self,
+        graph: Graph,
+        plan: Plan,
+        scope: ScopePlan,
+        of: str,
+        *,
+        all_of_body: bool = False,
+        extra: tuple[str, ...] = (),
     ) -> None:
+        self._extra = extra
         self._graph, self._plan, self._scope, self._of = graph, plan, scope, of
         self._all_of_body = all_of_body
 
     def name(self, name: str) -> Callable[[Any], Value]:
         if name in ("item", "index") and self._scope.loop is None:
             raise UnknownName(f"“{name}” is known only in the body of a loop")
-        getter = _ROOTS.get(name)
+        getter = _ROOTS.get(name) if name not in self._extra else _extra_getter(name)
         if getter is None:
             raise UnknownName(_unknown_root(name, self._graph.nodes))
         return getter
@@ -347,6 +366,10 @@ _ROOTS: dict[str, Callable[[Any], Value]] = {
     "execution": lambda frame: frame.run.execution_view,
     "workflow": lambda frame: frame.run.workflow_view,
 }
+
+
+def _extra_getter(name: str) -> Callable[[Any], Value]:
+    return lambda frame: frame.extra[name]
 
 
 def _node_getter(id: str, slot: int, depth: int) -> Callable[[Any], Value]:
@@ -432,7 +455,8 @@ class ExpressionCheck:
         if node_type.loop == "while" and field == "condition":
             return ScopeNames(self._graph, self._plan, self._scopes[node.id], node.id)
         scope = self._scopes[self._graph.scope[node.id]]
-        return ScopeNames(self._graph, self._plan, scope, node.id)
+        extra = node_type.lazy_names.get(field, ())
+        return ScopeNames(self._graph, self._plan, scope, node.id, extra=extra)
 
 
 def _scopes_for_check(graph: Graph, plan: Plan) -> dict[str, ScopePlan]:

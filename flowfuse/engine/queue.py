@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from flowfuse.data.database import Database
+from flowfuse.data.follow_ups import note
 from flowfuse.engine import records
 from flowfuse.model import NodeError, State, json_bytes
 from flowfuse.node import pack
@@ -32,6 +33,15 @@ class Recovered:
         self.resume: deque[tuple[str, bytes]] = deque()
         self.suspects: deque[tuple[str, bytes]] = deque()
         self.poisoned: list[tuple[str, bytes]] = []
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A run that waits for a place under its workflow's concurrency limit."""
+
+    workspace: str
+    workflow: str
+    id: bytes
+    content_id: int
 
 
 class QueueManager:
@@ -53,7 +63,9 @@ class QueueManager:
             clean = epoch == 1 or _meta(connection, "clean_shutdown") == 1
             _set_meta(connection, "epoch", epoch)
             _set_meta(connection, "clean_shutdown", 0)
-            found = connection.execute("SELECT count(*) FROM executions WHERE state = 0").fetchone()
+            found = connection.execute(
+                "SELECT count(*) FROM executions WHERE state = 0 AND waiting IS NULL"
+            ).fetchone()
             return epoch, clean, int(found[0])
 
         self.epoch, clean, self.pending = await self._database.write(begin)
@@ -64,16 +76,17 @@ class QueueManager:
         await self._database.write(lambda connection: _set_meta(connection, "clean_shutdown", 1))
 
     async def recover(self, *, died: bool) -> Recovered:
-        """Running executions to continue. After a death, those under way are counted against it."""
+        """Running executions to continue. After a death, those under way are counted against it.
+
+        `died_at` is how far the run had come at the last death: further now, and the count begins anew.
+        """
         last = self.epoch - 1
 
         def count(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             if died:
                 connection.execute(
-                    "UPDATE executions SET deaths = CASE WHEN deaths > 0 AND claim_seq = "
-                    "(SELECT ifnull(max(first_seq), 0) FROM segments WHERE execution_id = id) "
-                    "THEN deaths + 1 ELSE 1 END, "
-                    "claim_seq = (SELECT ifnull(max(first_seq), 0) FROM segments WHERE execution_id = id) "
+                    "UPDATE executions SET died_at = seq, "
+                    "deaths = CASE WHEN deaths > 0 AND died_at = seq THEN deaths + 1 ELSE 1 END "
                     "WHERE state = 1 AND waiting IS NULL AND epoch = ?",
                     (last,),
                 )
@@ -102,7 +115,7 @@ class QueueManager:
             # The state is written out: a partial index serves only what is known without parameters.
             rows = connection.execute(
                 "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = 0 "
-                "ORDER BY priority DESC, id LIMIT ?",
+                "AND waiting IS NULL ORDER BY priority DESC, id LIMIT ?",
                 (limit,),
             ).fetchall()
             connection.executemany(
@@ -112,8 +125,8 @@ class QueueManager:
             return [(row["workspace_id"], bytes(row["id"])) for row in rows]
 
         claimed: list[tuple[str, bytes]] = await self._database.write(claim)
-        # Fewer than asked for were all there are; those that are just being accepted add themselves.
-        self.pending = max(1, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
+        # Fewer than asked for were all there are, but for those that are just being accepted.
+        self.pending = max(0, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
         return claimed
 
     async def cancel_row(self, workspace: str, raw: bytes, now_us: int) -> sqlite3.Row | None:
@@ -124,8 +137,66 @@ class QueueManager:
             return _end_row(connection, workspace, raw, states, State.cancelled, "cancelled", None, now_us)
 
         row: sqlite3.Row | None = await self._database.write(cancel)
-        if row is not None and State(row["state"]) is State.pending:
+        if row is not None and State(row["state"]) is State.pending and row["waiting"] is None:
             self.pending = max(0, self.pending - 1)
+        return row
+
+    async def held_workflows(self) -> list[tuple[str, str]]:
+        """The workflows that have held runs."""
+        rows = await self._database.rows(
+            "SELECT DISTINCT workspace_id, workflow_id FROM executions INDEXED BY executions_held "
+            "WHERE state = 0 AND waiting IS NOT NULL"
+        )
+        return [(row["workspace_id"], row["workflow_id"]) for row in rows]
+
+    async def next_held(self, workspace: str, workflow: str) -> Held | None:
+        """The held run that is next by priority and age."""
+        row = await self._database.row(
+            "SELECT id, content_id FROM executions INDEXED BY executions_held WHERE state = 0 "
+            "AND waiting IS NOT NULL AND workspace_id = ? AND workflow_id = ? "
+            "ORDER BY priority DESC, id LIMIT 1",
+            (workspace, workflow),
+        )
+        return None if row is None else Held(workspace, workflow, bytes(row["id"]), row["content_id"])
+
+    async def admit(self, held: Held, limit: int, now_us: int) -> bool:
+        """Take a held run, if fewer than `limit` (0: any number) of its workflow run; whether it was."""
+
+        def admit(connection: sqlite3.Connection) -> bool:
+            active = connection.execute(
+                "SELECT count(*) FROM executions INDEXED BY executions_active "
+                "WHERE state = 1 AND workspace_id = ? AND workflow_id = ?",
+                (held.workspace, held.workflow),
+            ).fetchone()
+            if limit and active[0] >= limit:
+                return False
+            connection.execute(
+                "UPDATE executions SET state = ?, waiting = NULL, epoch = ?, started = ? "
+                "WHERE id = ? AND state = ?",
+                (State.running, self.epoch, now_us, held.id, State.pending),
+            )
+            return True
+
+        return bool(await self._database.write(admit))
+
+    async def oldest_active(self, workspace: str, workflow: str) -> bytes | None:
+        """The run of a workflow that has been running for longest."""
+        row = await self._database.row(
+            "SELECT id FROM executions INDEXED BY executions_active WHERE state = 1 "
+            "AND workspace_id = ? AND workflow_id = ? ORDER BY id LIMIT 1",
+            (workspace, workflow),
+        )
+        return None if row is None else bytes(row["id"])
+
+    async def end_held(self, held: Held, state: State, reason: str, now_us: int) -> sqlite3.Row | None:
+        """End a run that has not begun; None where it is not pending any more. Its row as it was."""
+
+        def end(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            return _end_row(
+                connection, held.workspace, held.id, (State.pending,), state, reason, None, now_us
+            )
+
+        row: sqlite3.Row | None = await self._database.write(end)
         return row
 
     async def give_up(self, workspace: str, raw: bytes, error: NodeError, now_us: int) -> sqlite3.Row | None:
@@ -213,6 +284,10 @@ def _end_row(
         "reason = ?, error = ? WHERE id = ?",
         (target, now_us, reason, None if error is None else json_bytes(error), raw),
     )
+    if row["parent"] is not None:
+        note(workspace, "ended", raw)(connection)
+    if target is State.failed:
+        note(workspace, "failed", raw)(connection)
     return row
 
 

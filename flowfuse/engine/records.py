@@ -8,6 +8,7 @@ events of an execution are its records, counted from 1.
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from functools import cache
 from typing import Any
@@ -22,7 +23,7 @@ DONE = 1  # (1, node, path, port, value, at, took, attempt)
 ATTEMPT = 2  # (2, node, path, attempt, at)                      committed before the effect leaves
 RETRY = 3  # (3, node, path, attempt, at, error, next_at)        an attempt failed and is repeated
 FAILED = 4  # (4, node, path, attempt, at, error, port, value)   port: where on_error lets it leave
-WAIT = 5  # (5, node, path, at, until, why)
+WAIT = 5  # (5, node, path, at, until, why, data)
 LOOP = 6  # (6, loop, path, at)
 ROUND = 7  # (7, loop, path, number, ok, value, at)
 BLOCK = 8  # (8, loop, path, first, count, columns, results, at, took)
@@ -32,6 +33,10 @@ INTERRUPTED = 11  # (11, node, path, attempt, at)                an effect was e
 
 BLOB_BYTES = 256 * 1024
 """A record larger than this keeps its value in a blob."""
+
+FILE_MARK = b"\xa5$file\xd9\x40"
+"""How the value of a file begins in MessagePack: the key, and a text of 64 characters."""
+_FILE = re.compile(re.escape(FILE_MARK) + rb"([0-9a-f]{64})")
 
 _COMPRESS_FROM = 1024
 _RAW, _ZSTD = 0, 1
@@ -131,6 +136,11 @@ def _decompressor() -> Any:
     import zstandard
 
     return zstandard.ZstdDecompressor()
+
+
+def files_in(packed: bytes) -> list[bytes]:
+    """The hashes of the files whose values stand in a record."""
+    return list({bytes.fromhex(found.decode()) for found in _FILE.findall(packed)})
 
 
 def digest_of(data: bytes) -> bytes:

@@ -19,7 +19,7 @@ from flowfuse.engine.run import UNANSWERED, Run, Waiting
 from flowfuse.engine.walker import Walker
 from flowfuse.errors import Interrupted
 from flowfuse.model import Answer, NodeError, Value
-from flowfuse.node import Output
+from flowfuse.node import Output, Wait
 
 Key = tuple[int, tuple[int, ...]]
 
@@ -34,7 +34,7 @@ class Replay:
         self._attempts: dict[Key, int] = {}
         self._doubtful: dict[Key, int] = {}
         self._repeats: dict[Key, tuple[int, int]] = {}
-        self._waits: dict[Key, tuple[int, str]] = {}
+        self._waits: dict[Key, Wait] = {}
         run.replaying = True
 
     def apply(self, base_us: int, segment: list[list[Any]]) -> None:
@@ -99,10 +99,10 @@ class Replay:
         """A node that waits, is to be repeated, or had its turn coming."""
         run = self._run
         if key in self._waits:
-            until, why = self._waits[key]
+            wait = self._waits[key]
             frame.active += 1
             attempt, first_us = self._attempts.get(key, 1), self._first.get(key, 0)
-            run.waits[key] = Waiting(frame, node, until, why, attempt, first_us)
+            run.waits[key] = Waiting(frame, node, wait.until_us, wait.why, attempt, first_us, wait.data)
         elif key in self._repeats:
             attempt, next_us = self._repeats[key]
             frame.active += 1
@@ -119,7 +119,7 @@ class Replay:
         elif policy == "fail":
             self._walker.fail(frame, node, Interrupted(), attempt)
         else:
-            self._walker.wait(frame, node, 0, "ask", attempt, first_us)
+            self._walker.wait(frame, node, Wait(0, "ask"), attempt, first_us)
 
     def _collect(self) -> None:
         """Nodes that became ready wait for their own record."""
@@ -193,7 +193,7 @@ class Replay:
         key = (record[1], tuple(record[2]))
         self._frame(self._run.plan.nodes[record[1]], key[1])
         self._doubtful.pop(key, None)
-        self._waits[key] = (record[4], record[5])
+        self._waits[key] = Wait(record[4], record[5], record[6])
 
     def _loop(self, record: list[Any], base_us: int) -> None:
         node = self._run.plan.nodes[record[1]]

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from flowfuse.clock import id_text
+from flowfuse.data.files import references
+from flowfuse.data.follow_ups import Kind, note
 from flowfuse.engine import records
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.plan import NodePlan, Plan
@@ -30,6 +32,7 @@ class Waiting(msgspec.Struct, frozen=True):
     why: str
     attempt: int
     first_us: int
+    data: Value = None
 
 
 class Work:
@@ -60,13 +63,13 @@ class Run:
 
     __slots__ = (
         "accepted",
+        "also",
         "answer",
         "base_us",
         "blobs",
         "broken",
         "buffer",
         "buffer_bytes",
-        "claim_seq",
         "committing",
         "content_id",
         "created",
@@ -85,10 +88,12 @@ class Run:
         "leaving",
         "loops",
         "mode",
+        "noted",
         "now_us",
         "oldest",
         "operator",
         "owner",
+        "parent",
         "plan",
         "priority",
         "ran_us",
@@ -96,6 +101,7 @@ class Run:
         "reason",
         "replaying",
         "result",
+        "resume_url",
         "retries",
         "root",
         "root_frame",
@@ -134,6 +140,7 @@ class Run:
         epoch: int,
         root: bytes | None = None,
         owner: str = "server",
+        parent: str | None = None,
     ) -> None:
         settings = plan.workflow.settings
         self.id, self.workspace, self.workflow_id = id, workspace, workflow_id
@@ -141,6 +148,9 @@ class Run:
         self.trigger_value = trigger_value
         self.mode, self.epoch, self.owner = mode, epoch, owner
         self.root = root if root is not None else id
+        self.parent = parent  # who called this run, as JSON
+        self.resume_url: Callable[[bytes], str] = lambda raw: ""
+        self.noted = False  # whether the commit under way notes something to follow
         self.state = State.running
         self.created = self.now_us = self.base_us = now_us
         self.started: int | None = now_us
@@ -150,7 +160,6 @@ class Run:
         self.variables: dict[str, Value] = settings.variables
         self.operator = mode == "cli"
         self.seq = 0
-        self.claim_seq = 0
         self.deaths = 0
         self.ran_us = 0
         self.reason: str | None = None
@@ -159,6 +168,7 @@ class Run:
         self.answer: Answer | None = None
         self.inserted = False
         self.delivery: tuple[str, str, int] | None = None
+        self.also: list[Callable[[Any], None]] = []  # changes of other tables, within the next commit
         self.buffer: list[bytes] = []
         self.buffer_bytes = 0
         self.blobs: list[tuple[bytes, bytes]] = []
@@ -192,6 +202,7 @@ class Run:
                 "mode": self.mode,
                 "trigger": self.trigger.id,
                 "started": self.created,
+                "resume_url": self.resume_url(self.id),
             }
         return self.execution_view_
 
@@ -209,9 +220,14 @@ class Run:
 
     def wake_at(self) -> int | None:
         """When a run that waits is to be continued: a wait is over, or a loop's timeout."""
-        times = [each.until_us for each in self.waits.values() if each.why == "time"]
+        times = [each.until_us for each in self.waits.values() if each.until_us]
         times += [loop.deadline_us for loop in self.loops.values() if loop.deadline_us is not None]
         return min(times, default=None)
+
+    def note_follow_up(self, kind: Kind, execution: bytes) -> None:
+        """Note, within the next commit, what is to be done because of this run."""
+        self.also.append(note(self.workspace, kind, execution))
+        self.noted = True
 
     def move(self, target: State, reason: str | None = None) -> None:
         """Change the state by the transition table and record it. Raises IllegalTransition."""
@@ -228,6 +244,9 @@ class Run:
 
     def keep(self, packed: bytes, blob: records.Blob | None) -> None:
         """Add an encoded record to the segment."""
+        if records.FILE_MARK in packed or (blob is not None and records.FILE_MARK in blob.data):
+            found = records.files_in(packed if blob is None else blob.data)
+            self.also.append(references(self.workspace, self.id, found))
         if blob is not None:
             self.blobs.append((blob.digest, records.compress(blob.data)))
             self.buffer_bytes += len(blob.data)
@@ -263,16 +282,16 @@ def row_of(run: Run) -> tuple[Any, ...]:
     return (
         run.id, run.workspace, run.workflow_id, 0, run.content_id, int(run.state), run.waiting, _wake_at(run),
         run.trigger.id, run.mode, None if run.root == run.id else run.root, run.priority, run.owner,
-        run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run), run.ran(), run.reason,
-        None if run.error is None else json_bytes(run.error),
+        run.epoch, run.seq, 0, run.deaths, run.created, run.started, _finished(run),
+        run.ran(), run.reason, None if run.error is None else json_bytes(run.error), run.parent,
     )  # fmt: skip
 
 
 def change_of(run: Run) -> tuple[Any, ...]:
     """The columns that change with a run."""
     return (
-        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq, run.claim_seq,
-        run.deaths, run.started, _finished(run), run.ran(), run.reason,
+        int(run.state), run.waiting, _wake_at(run), run.epoch, run.seq,
+        run.started, _finished(run), run.ran(), run.reason,
         None if run.error is None else json_bytes(run.error), run.id,
     )  # fmt: skip
 

@@ -68,8 +68,7 @@ class StateManager:
         run.inserted = True
         run.started = row["started"]
         run.ran_us, run.since = row["ran_us"], None
-        run.deaths = row["deaths"]
-        run.claim_seq = row["claim_seq"]
+        run.deaths, run.parent = row["deaths"], row["parent"]
         run.reason = row["reason"]
         run.waiting = row["waiting"]
         return run
@@ -172,7 +171,7 @@ def _failed(record: list[Any], base: int, plan: Plan, seq: int) -> Event:
 
 
 def _wait(record: list[Any], base: int, plan: Plan, seq: int) -> Event:
-    _, index, path, at, until, why = record
+    _, index, path, at, until, why, _data = record
     return Event(
         type="waiting", seq=seq, node=plan.nodes[index].id, path=_path(plan, index, path), at=base + at,
         until=until, waiting=why,

@@ -50,7 +50,7 @@ class Timers:
 
     def arm_wake(self, run: Run) -> None:
         """Some branches wait while others run: the run stays in memory, with one timer."""
-        times = [each.until_us for each in run.waits.values() if each.why == "time"]
+        times = [each.until_us for each in run.waits.values() if each.until_us]
         if run.timer is not None:
             run.timer.cancel()
             run.timer = None

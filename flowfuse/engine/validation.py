@@ -59,6 +59,9 @@ def _node_problems(node: Node, node_type: NodeType) -> list[Problem]:
         problems.append(Problem(f"{path}.retry", "retry_on_loop", "A loop as a whole is not repeated"))
     if node.timeout is not None and seconds(node.timeout) <= 0:
         problems.append(Problem(f"{path}.timeout", "wrong_type", "A timeout is longer than 0"))
+    if node.credential is None and node_type.needs_credential(node.config):
+        message = "Name the credential that this node needs"
+        problems.append(Problem(f"{path}.credential", "missing", message))
     if node.credential is not None and not node_type.takes_credential:
         message = f"{node_type.type} uses no credential"
         problems.append(Problem(f"{path}.credential", "unused_credential", message, "warning"))

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 
 from flowfuse.engine.run import Run
+from flowfuse.model import State
 
 
 class Waiters:
     """Futures by execution; each waiter has its own, so that one that gives up disturbs no other."""
 
     def __init__(self) -> None:
-        self._waiting: dict[bytes, list[asyncio.Future[Run]]] = {}
+        self._waiting: dict[bytes, list[asyncio.Future[Run | State]]] = {}
 
-    async def wait(self, raw: bytes, timeout: float) -> Run | None:
-        """Wait until the execution is told of; None after the timeout. Raises what it failed with."""
-        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+    async def wait(self, raw: bytes, timeout: float) -> Run | State | None:
+        """Wait until the execution is told of: the run, or its state where it ended as a row.
+
+        None after the timeout. Raises what it failed with.
+        """
+        future: asyncio.Future[Run | State] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(raw, []).append(future)
         try:
             async with asyncio.timeout(timeout):
@@ -38,6 +42,12 @@ class Waiters:
                 future.set_exception(error)
             else:
                 future.set_result(run)
+
+    def tell_state(self, raw: bytes, state: State) -> None:
+        """A run that was not in memory has ended."""
+        for future in self._waiting.get(raw, ()):
+            if not future.done():
+                future.set_result(state)
 
     def tell_all(self, runs: dict[bytes, Run]) -> None:
         """Nothing more is to come: wake everybody whose run is in memory."""

@@ -15,18 +15,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from flowfuse.clock import Clock
+from flowfuse.clock import Clock, id_bytes
 from flowfuse.engine import records
 from flowfuse.engine.executor import NodeExecutor, as_node_error, error_route, pinned_outcome, retry_delay
 from flowfuse.engine.frame import Frame, halted, scope_result
 from flowfuse.engine.loops import Loops, LoopState, inside
 from flowfuse.engine.plan import Arrow, NodePlan
 from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Run, Waiting, Work
-from flowfuse.errors import FlowFuseError, NodeFailed
+from flowfuse.errors import FlowFuseError, NodeFailed, NodeTimeout, WaitExpired
 from flowfuse.expression import Heavy
 from flowfuse.faults import crash_point
 from flowfuse.model import RUNNING, NodeError, State, Value
-from flowfuse.node import Outcome, Output, Params, Wait
+from flowfuse.node import LogNote, Outcome, Output, Params, Wait
 
 log = logging.getLogger("flowfuse.engine")
 
@@ -128,7 +128,7 @@ class Walker:
         if node.step is None:
             # What now() gives is kept with the first attempt, so both are one reading of the clock.
             frame.now_us = run.now_us = self.clock.now_us()
-            then = self.loops.start if node.loop else self._attempt
+            then = self.loops.start if node.loop else self._begin
             self.with_params(frame, node, value, partial(then, frame, node, run.now_us))
             return
         try:
@@ -148,7 +148,7 @@ class Walker:
     def complete(self, frame: Frame, node: NodePlan, outcome: Outcome, attempt: int) -> None:
         """A node has ended well: store it and go on behind it."""
         if type(outcome) is Wait:
-            self.wait(frame, node, outcome.until_us, "time")
+            self.wait(frame, node, outcome, attempt)
             return
         assert isinstance(outcome, Output)
         try:
@@ -256,7 +256,9 @@ class Walker:
         for pending in (run.waits, run.retries):
             for key in [key for key, each in pending.items() if halted(each.frame)]:
                 each = pending.pop(key)
-                if not isinstance(each, Waiting):
+                if isinstance(each, Waiting):
+                    self.let_go(run, each)
+                else:
                     each.cancel()
                 each.frame.active -= 1
                 freed.append(each.frame)
@@ -343,6 +345,16 @@ class Walker:
     def _heavy_done(self, frame: Frame, node: NodePlan, outcome: Outcome) -> None:
         self.complete(frame, node, outcome, 1)
 
+    def _begin(self, frame: Frame, node: NodePlan, first_us: int, params: Params) -> None:
+        """The first attempt. A detached node has no effect, so nothing needs to be committed before it."""
+        if not node.type.detached or node.node.retry is not None:
+            self._attempt(frame, node, first_us, params)
+            return
+        frame.active += 1
+        work = Work(frame, node, 0)
+        work.begin(self._effect(work, params, first_us))
+        self.host.live(frame.run, node, frame)
+
     def _attempt(
         self, frame: Frame, node: NodePlan, first_us: int, params: Params, attempt: int = 1, at_us: int = 0
     ) -> None:
@@ -367,7 +379,7 @@ class Walker:
         self.host.live(run, node, frame)
 
     async def _effect(self, work: Work, params: Params, first_us: int) -> None:
-        frame, node, attempt = work.frame, work.node, work.attempt
+        frame, node, attempt = work.frame, work.node, work.attempt or 1
         result: Outcome | NodeFailed
         frame.now_us = first_us
         try:
@@ -423,6 +435,8 @@ class Walker:
         self, frame: Frame, node: NodePlan, result: Outcome | NodeFailed, attempt: int, first_us: int
     ) -> None:
         frame.run.now_us = self.clock.now_us()
+        if isinstance(result, NodeFailed) and result.printed:
+            frame.run.take_note(frame, node, LogNote("info", result.printed))
         if isinstance(result, NodeFailed) and self._repeat(frame, node, result, attempt, first_us):
             return
         frame.active -= 1
@@ -473,30 +487,54 @@ class Walker:
         then = partial(self._attempt, frame, node, first_us, attempt=attempt, at_us=frame.run.now_us)
         self.with_params(frame, node, frame.arrived[node.slot], then)
 
-    def wait(
-        self, frame: Frame, node: NodePlan, until_us: int, why: str, attempt: int = 1, first_us: int = 0
-    ) -> None:
+    def wait(self, frame: Frame, node: NodePlan, wait: Wait, attempt: int = 1, first_us: int = 0) -> None:
         """A durable wait: a record and a mark on the row, no task."""
         run = frame.run
         run.now_us = self.clock.now_us()
-        if why == "time" and until_us <= run.now_us:
+        if wait.why == "time" and wait.until_us <= run.now_us:
             self.complete(frame, node, Output("main", frame.arrived[node.slot]), 1)
             return
-        run.write((records.WAIT, node.index, frame.path, run.now_us - run.base_us, until_us, why))
+        at = run.now_us - run.base_us
+        try:
+            run.write((records.WAIT, node.index, frame.path, at, wait.until_us, wait.why, wait.data), 6)
+        except NodeFailed as error:
+            self.fail(frame, node, error, attempt)
+            return
         frame.active += 1
-        run.waits[(node.index, frame.path)] = Waiting(frame, node, until_us, why, attempt, first_us)
+        run.waits[(node.index, frame.path)] = Waiting(
+            frame, node, wait.until_us, wait.why, attempt, first_us or frame.now_us, wait.data
+        )
+
+    def end_wait(self, run: Run, waiting: Waiting, result: Output | NodeFailed) -> None:
+        """What a node waited for has come, or will not come any more."""
+        del run.waits[(waiting.node.index, waiting.frame.path)]
+        self._effect_ended(waiting.frame, waiting.node, result, waiting.attempt, waiting.first_us)
+
+    def _over(self, run: Run, waiting: Waiting) -> Output | NodeFailed:
+        """What a wait comes to when its time is over."""
+        if waiting.why == "time":
+            return Output("main", waiting.frame.arrived[waiting.node.slot])
+        self.let_go(run, waiting)
+        if waiting.why == "workflow":
+            return NodeTimeout(seconds=waiting.node.timeout)
+        return WaitExpired(what="decided" if waiting.why == "approval" else "called")
+
+    def let_go(self, run: Run, waiting: Waiting) -> None:
+        """A wait is given up: a run that was called for it is to be cancelled."""
+        if waiting.why == "workflow":
+            called = id_bytes(waiting.data)
+            assert called is not None
+            run.note_follow_up("cancel", called)
 
     def wake(self, run: Run) -> None:
         """End the waits whose time has come."""
         run.now_us = self.clock.now_us()
-        due = [key for key, each in run.waits.items() if each.why == "time" and each.until_us <= run.now_us]
+        due = [key for key, each in run.waits.items() if 0 < each.until_us <= run.now_us]
         for key in due:
             # One that ended badly may have stopped the frame, and taken the other waits with it.
-            waiting = run.waits.pop(key, None)
+            waiting = run.waits.get(key)
             if waiting is not None:
-                waiting.frame.active -= 1
-                value = waiting.frame.arrived[waiting.node.slot]
-                self.complete(waiting.frame, waiting.node, Output("main", value), 1)
+                self.end_wait(run, waiting, self._over(run, waiting))
         self.advance(run)
 
 

@@ -1,4 +1,4 @@
-"""APIClient: one outgoing call – guard, authenticate, send, read (the only door to httpx).
+"""APIClient: one outgoing call – guard, authenticate, send, read.
 
 An httpx timeout is no deadline, so the caller bounds the whole call; decoded bytes are counted while
 they come, so that a small answer cannot become a large one. Redirects are followed here, each hop
@@ -8,36 +8,38 @@ guarded, and credentials stay behind at the border of an origin.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ipaddress
-import logging
-import socket
+import base64
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlsplit
 
 import msgspec
 
-from flowfuse.errors import AddressDenied, ConnectionLost, NodeFailed, OutputInvalid, RemoteError
-from flowfuse.integrations.addresses import AddressGuard
+from flowfuse.data.files import FileStore
+from flowfuse.errors import AddressDenied, ConfigInvalid, ConnectionLost, NodeFailed
+from flowfuse.integrations.addresses import AddressGuard, Allowance
+from flowfuse.integrations.answer import MAX_DECODED, Answer, Wanted, body_of, headers_of, remote_error
+from flowfuse.integrations.content import Content, content_of, nothing
 from flowfuse.integrations.credential import OpenCredential
+from flowfuse.integrations.transport import judge, make_client, resolve
 from flowfuse.model import Value
 
-MAX_DECODED = 32_000_000
+__all__ = ["MAX_DECODED", "APIClient", "Answer", "Call"]
+
 MAX_HOPS = 5
-CONNECT_SECONDS = 10.0
 CALLS_PER_ORIGIN = 64
-EXCERPT, EXCERPT_READ = 200, 10_000
-"""Characters of a refusal that its error shows, and bytes of it that are read for them."""
 MAX_LANES = 1000
-IDLE_CHECK_SECONDS = 0.02
+MAX_POOLS = 64
+DIRECT = "none"
+"""As a call's proxy: without the one of the settings."""
 _REDIRECTS = (301, 302, 303, 307, 308)
 _SENSITIVE = ("authorization", "cookie", "proxy-authorization")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One outgoing call, as a node asks for it."""
+    """One outgoing call, as a node asks for it. `max_bytes` 0 is the usual bound of its kind of answer."""
 
     method: str
     url: str
@@ -51,23 +53,30 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     literal_host: bool
     operator: bool
     credential: OpenCredential | None
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: Value
+    max_bytes: int = 0
+    proxy: str = ""
+    workspace: str = ""
 
 
 class APIClient:
     """Sends calls over pooled connections; one pool for trusted hosts, one for hosts from data."""
 
-    def __init__(self, guard: AddressGuard, own_port: int | None = None) -> None:
+    def __init__(
+        self,
+        guard: AddressGuard,
+        own_port: int | None = None,
+        files: FileStore | None = None,
+        *,
+        proxy: str = "",
+        no_proxy: Sequence[Allowance] = (),
+    ) -> None:
+        if (wrong := check_proxy(proxy)) is not None:
+            raise ConfigInvalid(field="network.proxy", reason=wrong)
         self._guard = guard
         self._own_port = own_port
-        self._clients: dict[tuple[bool, bool], Any] = {}
+        self._files = files
+        self._proxy, self._no_proxy = proxy, tuple(no_proxy)
+        self._clients: dict[tuple[bool, bool, str], Any] = {}
         self._lanes: dict[tuple[str, int | None], asyncio.Semaphore] = {}
 
     async def close(self) -> None:
@@ -80,15 +89,16 @@ class APIClient:
         """Send a call and read its answer. Raises NodeFailed for everything that can go wrong."""
         import httpx
 
-        headers, content = _content(call)
+        headers = _headers(call)
         headers["idempotency-key"] = headers.get("idempotency-key", call.idempotency_key)
+        content = await content_of(call.body, call.body_type, headers, self._files, call.workspace)
         trusted = call.literal_host or call.operator
         try:
             url = httpx.URL(call.url)
             if call.query:
                 url = url.copy_merge_params(tuple(call.query))
             _check_url(url, call.url)
-            return await self._hops(call, url, headers, content, trusted)
+            return await self._hops(call, url, content, trusted)
         except (httpx.InvalidURL, UnicodeError, ValueError) as error:
             raise NodeFailed(reason=f"url: “{call.url[:200]}” is no address: {error}") from None
         except NodeFailed:
@@ -98,13 +108,12 @@ class APIClient:
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             raise _lost(call, error) from None
 
-    async def _hops(
-        self, call: Call, url: Any, headers: dict[str, str], content: bytes | None, trusted: bool
-    ) -> Answer:
-        method = call.method
+    async def _hops(self, call: Call, url: Any, content: Content, trusted: bool) -> Answer:
+        method, headers, make = call.method, content.headers, content.make
         for _ in range(MAX_HOPS + 1):
-            request_headers, url = _with_credential(call.credential, url, headers)
-            answer, location = await self._one(call, method, url, request_headers, content, trusted)
+            request_headers, full_url = _with_credential(call.credential, url, headers)
+            hop = Content(request_headers, make)
+            answer, location = await self._one(call, method, full_url, hop, trusted)
             if location is None:
                 return answer
             following = url.join(location)
@@ -113,34 +122,61 @@ class APIClient:
                 # Where a peer sends us is data, whoever wrote the first address.
                 trusted = call.operator
             if (following.scheme, following.host, following.port) != (url.scheme, url.host, url.port):
-                headers = {k: v for k, v in headers.items() if k.lower() not in _SENSITIVE}
+                headers = {k: v for k, v in headers.items() if k not in _SENSITIVE}
             if answer.status == 303 or (answer.status in (301, 302) and method == "POST"):
-                method, content = "GET", None
-                headers = {k: v for k, v in headers.items() if k.lower() != "content-type"}
+                method, make = "GET", nothing
+                headers = {k: v for k, v in headers.items() if k not in ("content-type", "content-length")}
             url = following
         raise NodeFailed(reason=f"{call.method} {_host(call.url)}: more than {MAX_HOPS} redirects")
 
     async def _one(
-        self, call: Call, method: str, url: Any, headers: dict[str, str], content: bytes | None, trusted: bool
+        self, call: Call, method: str, url: Any, content: Content, trusted: bool
     ) -> tuple[Answer, str | None]:
-        client = self._client(trusted, url.path.startswith("/hook/"))
-        request = client.build_request(method, url, headers=headers, content=content)
+        proxy = await self._proxy_for(call, url, trusted)
+        client = self._client(trusted, url.path.startswith("/hook/"), proxy)
         async with self._lane(url.host, url.port):
-            return await self._exchange(call, client, request)
+            with ExitStack() as stack:
+                made = content.make(stack)
+                request = client.build_request(method, url, headers=content.headers, **made)
+                return await self._exchange(call, client, request)
 
     async def _exchange(self, call: Call, client: Any, request: Any) -> tuple[Answer, str | None]:
         response = await client.send(request, stream=True)
         try:
             location = response.headers.get("location")
-            if response.status_code in _REDIRECTS and location:
-                return Answer(response.status_code, {}, None), location
-            raw = await _read(response)
+            status = response.status_code
+            if status in _REDIRECTS and location:
+                return Answer(status, {}, None), location
+            if status >= 400 and not call.accept(status):
+                raise await remote_error(request, response, call.credential)
+            wanted = Wanted(call.response, call.max_bytes, call.workspace, call.credential)
+            body, size = await body_of(response, wanted, self._files)
         finally:
             await response.aclose()
-        status = response.status_code
-        if status >= 400 and not call.accept(status):
-            raise _remote_error(call, request, response, raw)
-        return Answer(status, _headers(response), _body(call, response, raw)), None
+        link = response.links.get("next", {}).get("url", "")
+        return Answer(status, headers_of(response), body, size, link, str(request.url)), None
+
+    async def _proxy_for(self, call: Call, url: Any, trusted: bool) -> str:
+        """The proxy of a call; "" where it goes straight. The target is judged here, for its connection
+        is made by the proxy. Raises AddressDenied."""
+        proxy = call.proxy or self._proxy
+        if not proxy or proxy == DIRECT:
+            return ""
+        port = url.port or (443 if url.scheme == "https" else 80)
+        try:
+            addresses = await resolve(url.host, port)
+        except OSError:
+            # A name that only the proxy knows: the document may give it, data may not.
+            if trusted:
+                return proxy
+            raise
+        if any(entry.covers(url.host, each, port) for entry in self._no_proxy for each in addresses):
+            return ""
+        if not call.proxy and all(each.is_loopback for each in addresses):
+            return ""
+        closed_port = None if url.path.startswith("/hook/") else self._own_port
+        await judge(self._guard, url.host, port, trusted=trusted, closed_port=closed_port)
+        return proxy
 
     def _lane(self, host: str, port: int | None) -> asyncio.Semaphore:
         """Bounds the calls under way to one origin: a hung peer takes no place from the others, and the
@@ -152,155 +188,54 @@ class APIClient:
             lane = self._lanes[(host, port)] = asyncio.Semaphore(CALLS_PER_ORIGIN)
         return lane
 
-    def _client(self, trusted: bool, hook: bool) -> Any:
+    def _client(self, trusted: bool, hook: bool, proxy: str) -> Any:
         """The pool for such calls. Only what asks for a webhook gets connections to FlowFuse's own port."""
-        client = self._clients.get((trusted, hook))
+        if proxy:
+            # Every connection is one to the proxy, whose address a document or the settings give.
+            trusted, hook = True, False
+        client = self._clients.get((trusted, hook, proxy))
         if client is None:
+            if len(self._clients) >= MAX_POOLS:
+                raise NodeFailed(reason=f"proxy: more than {MAX_POOLS} different proxies are in use")
             closed_port = None if hook else self._own_port
-            client = self._clients[trusted, hook] = _make_client(self._guard, trusted, closed_port)
+            client = self._clients[trusted, hook, proxy] = make_client(
+                self._guard, trusted, closed_port, proxy
+            )
         return client
 
 
-async def resolve(host: str, port: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """All addresses of a host. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(ValueError):
-        return [ipaddress.ip_address(host)]
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
-
-
-def _make_client(guard: AddressGuard, trusted: bool, closed_port: int | None) -> Any:
-    """An httpx client whose every connection goes through the guard."""
-    import httpcore
+def join_url(here: str, address: str) -> tuple[str, str]:
+    """An address as a page at `here` means it, and its host. Raises NodeFailed."""
     import httpx
 
-    # They log addresses and headers, which is where credentials are.
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    loop = asyncio.get_running_loop()
-    # The backend that httpcore itself takes for asyncio; ours only chooses the address.
-    inner = httpcore.AnyIOBackend()
-
-    class Stream(httpcore.AsyncNetworkStream):
-        """A connection that does not ask the system, for each call that ends, whether it is still idle.
-
-        The pool looks at all of its idle connections then; with 20 at once that was half of a call's cost.
-        """
-
-        def __init__(self, stream: Any) -> None:
-            self._stream = stream
-            self._asked, self._readable = -1.0, False
-
-        async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-            return bytes(await self._stream.read(max_bytes, timeout))
-
-        async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-            await self._stream.write(buffer, timeout)
-
-        async def aclose(self) -> None:
-            await self._stream.aclose()
-
-        async def start_tls(
-            self,
-            ssl_context: ssl.SSLContext,
-            server_hostname: str | None = None,
-            timeout: float | None = None,
-        ) -> Any:
-            return Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-        def get_extra_info(self, info: str) -> Any:
-            if info != "is_readable":
-                return self._stream.get_extra_info(info)
-            now = loop.time()
-            if now - self._asked > IDLE_CHECK_SECONDS:
-                self._asked, self._readable = now, bool(self._stream.get_extra_info(info))
-            return self._readable
-
-    class GuardedBackend(httpcore.AsyncNetworkBackend):
-        async def connect_tcp(
-            self,
-            host: str,
-            port: int,
-            timeout: float | None = None,
-            local_address: str | None = None,
-            socket_options: Iterable[Any] | None = None,
-        ) -> Any:
-            addresses = await resolve(host, port)
-            for address in addresses:
-                reason = guard.refusal(host, address, port, trusted=trusted, closed_port=closed_port)
-                if reason is not None:
-                    raise AddressDenied(host=host, reason=reason)
-            stream = await _connect_any(inner, addresses, port, timeout, socket_options)
-            return Stream(stream)
-
-        async def sleep(self, seconds: float) -> None:
-            await asyncio.sleep(seconds)
-
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=30.0)
-    context = httpx.create_ssl_context(trust_env=False)
-    transport = httpx.AsyncHTTPTransport(verify=context, limits=limits, trust_env=False)
-    transport._pool = httpcore.AsyncConnectionPool(
-        ssl_context=context,
-        max_connections=limits.max_connections,
-        max_keepalive_connections=limits.max_keepalive_connections,
-        keepalive_expiry=limits.keepalive_expiry,
-        network_backend=GuardedBackend(),
-    )
-    return httpx.AsyncClient(
-        transport=transport,
-        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, pool=None),
-        trust_env=False,
-        follow_redirects=False,
-        headers={"user-agent": "FlowFuse", "accept": "*/*"},
-    )
+    try:
+        url = httpx.URL(here).join(address)
+    except (httpx.InvalidURL, ValueError):
+        raise NodeFailed(reason=f"“{address[:200]}” is no address") from None
+    return str(url), url.host
 
 
-async def _connect_any(
-    backend: Any, addresses: list[Any], port: int, timeout: float | None, options: Iterable[Any] | None
-) -> Any:
-    """Connect to the first of the checked addresses that answers."""
-    import httpcore
-
-    error: Exception | None = None
-    for address in addresses:
-        try:
-            return await backend.connect_tcp(str(address), port, timeout, None, options)
-        except (httpcore.ConnectError, httpcore.ConnectTimeout, OSError) as failed:
-            error = failed
-    raise error if error is not None else httpcore.ConnectError("the host has no address")
-
-
-async def _read(response: Any) -> bytes:
-    parts, size = [], 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > MAX_DECODED:
-            raise NodeFailed(reason=f"The answer is larger than {MAX_DECODED // 1_000_000} MB")
-        parts.append(part)
-    return b"".join(parts)
+def check_proxy(text: str) -> str | None:
+    """Why a text is no proxy; None where it is one, or none at all."""
+    if text in ("", DIRECT):
+        return None
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return "this is no address"
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port:
+        return "this is not like http://proxy.example.org:3128"
+    return None
 
 
-def _content(call: Call) -> tuple[dict[str, str], bytes | None]:
-    """Headers (lower-case names) and bytes of the body."""
+def _headers(call: Call) -> dict[str, str]:
+    """The document's headers with lower-case names. Raises NodeFailed for what cannot be sent."""
     headers = {name.lower(): value for name, value in call.headers}
     for name, value in headers.items():
         if any(ord(c) < 32 and c != "\t" for c in name + value) or not name.isascii():
             raise NodeFailed(reason=f"headers: “{name}” cannot be sent")
-    body, kind = call.body, call.body_type
-    if kind == "none" or (body is None and kind == "auto"):
-        return headers, None
-    if kind == "form":
-        if not isinstance(body, dict):
-            raise NodeFailed(reason="body: a form is an object of fields")
-        headers.setdefault("content-type", "application/x-www-form-urlencoded")
-        return headers, urlencode(body, doseq=True).encode()
-    if kind == "json" or (kind == "auto" and not isinstance(body, str)):
-        headers.setdefault("content-type", "application/json")
-        return headers, msgspec.json.encode(body)
-    headers.setdefault("content-type", "text/plain; charset=utf-8")
-    text = body if isinstance(body, str) else msgspec.json.encode(body).decode()
-    return headers, text.encode()
+    return headers
 
 
 def _with_credential(
@@ -310,10 +245,9 @@ def _with_credential(
     if credential is None:
         return headers, url
     if not credential.allows(url.host):
-        raise AddressDenied(
-            host=url.host,
-            reason=f"the credential “{credential.name}” may be sent to {', '.join(credential.hosts)}",
-        )
+        hosts = ", ".join(credential.hosts) or "no host"
+        reason = f"the credential “{credential.name}” may be sent to {hosts}"
+        raise AddressDenied(host=url.host, reason=reason)
     data = credential.data
     if credential.kind == "query":
         return headers, url.copy_set_param(data["name"], data["value"])
@@ -321,68 +255,10 @@ def _with_credential(
         return {**headers, data["name"].lower(): data["value"]}, url
     if credential.kind == "bearer":
         return {**headers, "authorization": f"Bearer {data['token']}"}, url
-    import base64
-
+    if credential.kind != "basic":
+        raise NodeFailed(reason=f"A credential of the kind {credential.kind} is not for outgoing calls")
     pair = base64.b64encode(f"{data['user']}:{data['password']}".encode()).decode()
     return {**headers, "authorization": f"Basic {pair}"}, url
-
-
-def _headers(response: Any) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _body(call: Call, response: Any, raw: bytes) -> Value:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if call.response == "json" or (call.response == "auto" and (kind.endswith(("/json", "+json")))):
-        if not raw:
-            return None
-        try:
-            return msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
-            if call.response == "auto":
-                return _decoded(response, raw)
-            raise OutputInvalid(reason=f"the answer is not JSON: {error}") from None
-    return _decoded(response, raw)
-
-
-def _decoded(response: Any, raw: bytes) -> str:
-    charset = response.charset_encoding or "utf-8"
-    try:
-        return raw.decode(charset)
-    except (UnicodeDecodeError, LookupError):
-        kind = response.headers.get("content-type", "no content type")
-        raise OutputInvalid(reason=f"the answer is no text ({kind})") from None
-
-
-def _remote_error(call: Call, request: Any, response: Any, raw: bytes) -> RemoteError:
-    text = raw[:EXCERPT_READ].decode("utf-8", "replace").strip()
-    if call.credential is not None:
-        # Before it is cut: a part of a secret would not be found any more.
-        text = call.credential.redact(text)
-    detail = f": {text[:EXCERPT]}" if text else ""
-    error = RemoteError(
-        method=request.method, host=request.url.host, status=response.status_code, detail=detail
-    )
-    error.retry_after = _retry_after(response.headers.get("retry-after"))
-    return error
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Seconds of a Retry-After header: a number or a date (RFC 9110 §10.2.3)."""
-    if text is None:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    from datetime import UTC, datetime
-    from email.utils import parsedate_to_datetime
-
-    try:
-        moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _check_url(url: Any, text: str) -> None:

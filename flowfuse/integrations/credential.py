@@ -18,6 +18,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "bearer": ("token",),
     "basic": ("user", "password"),
     "query": ("name", "value"),
+    "hmac": ("secret",),
 }
 """Each kind of credential with the fields of its secret."""
 
@@ -57,6 +58,31 @@ class OpenCredential(msgspec.Struct, frozen=True, dict=True):
             hidden.append(f"{self.data['user']}:{self.data['password']}")
         forms = {form for secret in hidden for form in _forms_of(secret)}
         return sorted((form for form in forms if len(form) >= MIN_SECRET), key=len, reverse=True)
+
+
+class Redactor:
+    """Takes a credential's secrets out of bytes that come piece by piece, also where one spans two pieces."""
+
+    def __init__(self, credential: OpenCredential) -> None:
+        self._forms = [form.encode() for form in credential._forms]
+        self._keep = max((len(form) for form in self._forms), default=1) - 1
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be passed on by now."""
+        whole = self._clean(self._held + data)
+        cut = max(0, len(whole) - self._keep)
+        self._held = whole[cut:]
+        return whole[:cut]
+
+    def end(self) -> bytes:
+        """What was held back for what might have followed."""
+        return self._held
+
+    def _clean(self, data: bytes) -> bytes:
+        for form in self._forms:
+            data = data.replace(form, REDACTED.encode())
+        return data
 
 
 def _forms_of(secret: str) -> set[str]:

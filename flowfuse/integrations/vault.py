@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -29,6 +31,11 @@ class CredentialVault:
     def unlock(self, sealer: Sealer) -> None:
         """Give the vault its key."""
         self._sealer = sealer
+
+    def sign(self, purpose: str, name: bytes) -> str:
+        """An unguessable text for an address that goes by that name. The key has to be there."""
+        assert self._sealer is not None
+        return self._sealer.sign(purpose, name)
 
     async def any_sealed(self) -> bool:
         """Whether there are credentials, which only their own key can open."""
@@ -121,6 +128,17 @@ class CredentialVault:
         return credential.redact(value)
 
 
+def sealing_keys(path: Path) -> set[str]:
+    """The ids of the keys that a database's credentials are sealed with; empty where it cannot be read."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            return {row[0] for row in connection.execute("SELECT DISTINCT key_id FROM credentials")}
+    except sqlite3.Error:
+        return set()
+
+
 def _check(id: str, kind: str, hosts: Sequence[str], data: Mapping[str, str]) -> None:
     if _ID.fullmatch(id) is None:
         raise RequestInvalid(field="id", reason=f"“{id}” is not lower-case letters, digits, - and _")
@@ -138,7 +156,7 @@ def _check(id: str, kind: str, hosts: Sequence[str], data: Mapping[str, str]) ->
             )
     if kind == "header" and _HEADER_NAME.fullmatch(data["name"]) is None:
         raise RequestInvalid(field="data.name", reason="it is no name of a header")
-    if not hosts:
+    if not hosts and kind != "hmac":
         raise RequestInvalid(field="hosts", reason="name the hosts that the secret may be sent to")
     for host in hosts:
         if not host or "/" in host or " " in host or "*" in host:

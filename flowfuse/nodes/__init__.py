@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowfuse.node import Catalogue, NodeType
+from flowfuse.nodes.actions.approval import Approval
+from flowfuse.nodes.actions.code import CodeAction
 from flowfuse.nodes.actions.fail import FailAction
 from flowfuse.nodes.actions.http_request import HttpRequest
 from flowfuse.nodes.actions.log import LogAction
+from flowfuse.nodes.actions.make_file import MakeFile
+from flowfuse.nodes.actions.read_file import ReadFile
 from flowfuse.nodes.actions.respond import Respond
+from flowfuse.nodes.actions.run_workflow import RunWorkflow
 from flowfuse.nodes.actions.wait import WaitAction
+from flowfuse.nodes.actions.wait_for_call import WaitForCall
 from flowfuse.nodes.conditions.if_else import If
 from flowfuse.nodes.conditions.switch import Switch
 from flowfuse.nodes.loops.for_each import ForEach
@@ -18,22 +24,34 @@ from flowfuse.nodes.transforms.aggregate import Aggregate
 from flowfuse.nodes.transforms.merge import Merge
 from flowfuse.nodes.transforms.set import SetFields
 from flowfuse.nodes.transforms.split_out import SplitOut
+from flowfuse.nodes.triggers.error import ErrorTrigger
 from flowfuse.nodes.triggers.manual import ManualTrigger
+from flowfuse.nodes.triggers.schedule import ScheduleTrigger
 from flowfuse.nodes.triggers.webhook import WebhookTrigger
 
 if TYPE_CHECKING:
+    from flowfuse.data.files import FileStore
     from flowfuse.integrations.client import APIClient
+    from flowfuse.sandbox.runner import CodeRunner
 
 
-def catalogue(api: APIClient) -> Catalogue:
+def catalogue(api: APIClient, code: CodeRunner, files: FileStore) -> Catalogue:
     """Every node type, with the tools it works with."""
     return Catalogue(
         [
             ManualTrigger(),
             WebhookTrigger(),
-            HttpRequest(api),
+            ScheduleTrigger(),
+            ErrorTrigger(),
+            HttpRequest(api, files),
+            CodeAction(code),
+            ReadFile(files),
+            MakeFile(files),
             Respond(),
             WaitAction(),
+            WaitForCall(),
+            Approval(),
+            RunWorkflow(),
             LogAction(),
             FailAction(),
             If(),
@@ -46,6 +64,16 @@ def catalogue(api: APIClient) -> Catalogue:
             Merge(),
         ]
     )
+
+
+def described() -> Catalogue:
+    """Every node type for reading and checking documents, where nothing is run."""
+    from flowfuse.integrations.addresses import AddressGuard
+    from flowfuse.integrations.client import APIClient
+    from flowfuse.sandbox.runner import CodeRunner
+
+    no_files: Any = None
+    return catalogue(APIClient(AddressGuard()), CodeRunner(), no_files)
 
 
 def describe(node_type: NodeType) -> dict[str, Any]:

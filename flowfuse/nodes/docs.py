@@ -11,10 +11,8 @@ from typing import Any
 
 import msgspec
 
-from flowfuse.integrations.addresses import AddressGuard
-from flowfuse.integrations.client import APIClient
-from flowfuse.node import NodeType, ParamField
-from flowfuse.nodes import catalogue
+from flowfuse.node import NodeType, ParamField, Params, param_fields, struct_of
+from flowfuse.nodes import described
 
 FAMILIES = {
     "trigger": "Triggers start a run.",
@@ -27,7 +25,7 @@ FAMILIES = {
 
 def page() -> str:
     """The whole page as Markdown."""
-    types = list(catalogue(APIClient(AddressGuard())))
+    types = list(described())
     lines = [
         "# Node types",
         "",
@@ -53,12 +51,22 @@ def _section(node_type: NodeType) -> list[str]:
     ]
     if node_type.fields:
         lines += ["", "| field | default | what it is |", "|---|---|---|"]
-        lines += [_row(field) for field in node_type.fields]
+        lines += [row for field in node_type.fields for row in _rows(field)]
     if node_type.output_schema:
         schema = json.dumps(node_type.output_schema, sort_keys=True)
         lines += ["", f"Gives: `{schema}`"]
     example = json.dumps(node_type.example, ensure_ascii=False)
     return [*lines, "", "```json", example, "```"]
+
+
+def _rows(field: ParamField) -> list[str]:
+    """A field, and those of the object that it may hold."""
+    inner = struct_of(field.type)
+    rows = [_row(field)]
+    if inner is not None and issubclass(inner, Params):
+        for each in param_fields(inner):
+            rows.append(_row(msgspec.structs.replace(each, name=f"{field.name}.{each.name}")))
+    return rows
 
 
 def _row(field: ParamField) -> str:

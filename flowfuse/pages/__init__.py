@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages import editor, home, parts, presence, runs, static, versions
+from flowfuse.pages import editor, files, home, parts, presence, resume, runs, static, versions
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
@@ -31,6 +31,9 @@ ROUTES = (
     runs.run,
     runs.run_part,
     static.static_file,
+    files.get_file,
+    files.upload_file,
+    resume.resume_by_call,
     use_link,
     sign_out,
     live,

@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from flowfuse.errors import (
+    CallDenied,
     ConditionMissing,
     Conflict,
     Denied,
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
     (Invalid, 422),
     (NotFound, 404),
     (SignInNeeded, 401),
+    (CallDenied, 401),
     (Denied, 403),
     (StaleVersion, 412),
     (Conflict, 409),

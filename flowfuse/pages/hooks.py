@@ -9,11 +9,12 @@ import asyncio
 import logging
 import re
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
-from flowfuse.clock import id_text
+from flowfuse.clock import Clock, id_text
+from flowfuse.data.files import FileStore
 from flowfuse.data.workflows import Content, Hook, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts, webhooks_of
@@ -22,21 +23,25 @@ from flowfuse.engine.plan import Plan
 from flowfuse.engine.run import Run
 from flowfuse.engine.validation import errors_of
 from flowfuse.errors import (
+    CallDenied,
     Duplicate,
     FlowFuseError,
     MethodNotTaken,
     NotFound,
     OutputInvalid,
     RequestInvalid,
-    TooLarge,
     Unavailable,
     WorkflowInvalid,
 )
 from flowfuse.events import EventBus, WorkflowChanged
+from flowfuse.integrations.credential import REDACTED
+from flowfuse.integrations.vault import CredentialVault
+from flowfuse.integrations.webhooks import NO_CHECK, Check, open_check
 from flowfuse.model import TERMINAL, Answer, State, Value, Workflow
 from flowfuse.node import check_incoming
 from flowfuse.nodes.triggers.webhook import WebhookParams
 from flowfuse.pages.answers import problem_bytes, status_of
+from flowfuse.pages.hook_body import PARTS, decode, is_text, query_of, read_file, read_parts, read_whole
 
 log = logging.getLogger("flowfuse.hooks")
 
@@ -48,6 +53,7 @@ _PROBLEM = (b"content-type", b"application/problem+json")
 _GUARD = ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
 _WITHHELD = (b"content-length", b"transfer-encoding", b"connection", b"set-cookie", *dict(_GUARD))
 _NO_BODY = (204, 304)
+_BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,200})"|([^;\s]{1,200}))""", re.IGNORECASE)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -59,6 +65,7 @@ class Target(msgspec.Struct, frozen=True):
     plan: Plan
     node: str
     params: WebhookParams
+    credential: str | None
     delivery_headers: tuple[bytes, ...]
     mode: str
 
@@ -136,9 +143,10 @@ def make_target(
 ) -> Target:
     """The target of a webhook node in a content."""
     plan = controller.plan(content)
-    params = msgspec.convert(plan.by_id[node].node.config, WebhookParams)
+    placed = plan.by_id[node].node
+    params = msgspec.convert(placed.config, WebhookParams)
     wanted = (params.dedupe.lower().encode(),) if params.dedupe else DELIVERY_HEADERS
-    return Target(workspace, workflow, content.id, plan, node, params, wanted, mode)
+    return Target(workspace, workflow, content.id, plan, node, params, placed.credential, wanted, mode)
 
 
 class Hooks:
@@ -151,9 +159,13 @@ class Hooks:
         history: History,
         workflows: WorkflowRepository,
         drafts: Drafts,
+        vault: CredentialVault,
+        files: FileStore,
+        clock: Clock,
     ) -> None:
         self._table, self._controller, self._history = table, controller, history
         self._workflows, self._drafts = workflows, drafts
+        self._vault, self._files, self._clock = vault, files, clock
 
     async def published(self, scope: Any, receive: Any, send: Any) -> None:
         """A call of /hook/<path>."""
@@ -204,7 +216,7 @@ class Hooks:
             error = MethodNotTaken(method=method, allowed=allowed)
             await _send(send, 405, [_PROBLEM, (b"allow", allowed.encode())], problem_bytes(error, 405))
             return
-        value, delivery = await _read(target, params, scope, receive)
+        value, delivery = await self._read(target, params, scope, receive)
         run = self._controller.start(
             target.workspace, target.workflow, target.content_id, target.plan, target.node, value,
             mode=target.mode, delivery=delivery,
@@ -214,12 +226,58 @@ class Hooks:
         except Duplicate as error:
             await self._answer_again(error.parameters["execution"], target, send)
 
+    async def _read(
+        self, target: Target, params: dict[str, str], scope: Any, receive: Any
+    ) -> tuple[Value, tuple[str, str] | None]:
+        """The trigger's value and the delivery id of a call. Raises CallDenied, TooLarge, RequestInvalid."""
+        headers, kind, delivery = _sent_headers(target, scope)
+        check = NO_CHECK
+        if target.params.auth != "none":
+            check = await open_check(
+                self._vault, target.workspace, target.params.auth, target.credential,
+                target.params.signature.rule(), headers, self._clock.now_us(),
+            )  # fmt: skip
+        body, depth = await self._body(target, kind, headers, check, receive)
+        if check.hides:
+            headers[check.hides] = REDACTED
+        value = {
+            "method": scope["method"],
+            "path": scope["path"],
+            "params": params,
+            "query": query_of(scope["query_string"]),
+            "headers": headers,
+            "body": body,
+        }
+        try:
+            check_incoming(value, depth)
+        except OutputInvalid as error:
+            raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
+        return value, delivery
+
+    async def _body(
+        self, target: Target, sent: str, headers: dict[str, str], check: Check, receive: Any
+    ) -> tuple[Value, int]:
+        """The body as a value, and how many brackets its text has."""
+        kind = sent.partition(";")[0].strip().lower()
+        limit, length = target.params.max_bytes, headers.get("content-length", "")
+        if is_text(kind):
+            raw = await read_whole(receive, limit, length)
+            check.update(raw)
+            check.verify()
+            return decode(raw, kind), raw.count(b"[") + raw.count(b"{")
+        if kind == PARTS:
+            found = _BOUNDARY.search(sent)
+            boundary = (found[1] or found[2]) if found else ""
+            return await read_parts(receive, limit, length, boundary, check, self._files, target.workspace), 0
+        return await read_file(receive, limit, length, kind, check, self._files, target.workspace), 0
+
     async def _answer(self, run: Run, target: Target, send: Any) -> None:
-        if target.params.respond == "at_once" or run.state in TERMINAL:
+        # What has ended already in one commit, its acceptance, is safe with that; all else is told of.
+        if target.params.respond == "at_once" or (run.state in TERMINAL and run.committing == 1):
             assert run.accepted is not None
             await run.accepted
         else:
-            await self._controller.wait_answer(run, target.params.respond_timeout)
+            run = await self._controller.wait_answer(run, target.params.respond_timeout)
         if target.params.respond == "at_once":
             await _send(send, 202, [_JSON, _location(run.id)], b'{"id":"%b"}' % id_text(run.id).encode())
             return
@@ -282,6 +340,8 @@ async def _send_error(send: Any, error: FlowFuseError) -> None:
     headers = [_PROBLEM]
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % int(error.retry_after)))
+    if isinstance(error, CallDenied) and error.parameters["challenge"]:
+        headers.append((b"www-authenticate", error.parameters["challenge"].encode()))
     await _send(send, status, headers, problem_bytes(error, status))
 
 
@@ -298,88 +358,15 @@ def _path(scope: Any, mount: str) -> str:
     return unquote(path[len(mount) :]).strip("/")
 
 
-async def _read(
-    target: Target, params: dict[str, str], scope: Any, receive: Any
-) -> tuple[Value, tuple[str, str] | None]:
-    """The trigger's value and the delivery id of a call. Raises TooLarge, RequestInvalid."""
+def _sent_headers(target: Target, scope: Any) -> tuple[dict[str, str], str, tuple[str, str] | None]:
+    """The headers as a value, the content type as it stands, and the delivery id of a call."""
     headers: dict[str, str] = {}
     kind, delivery = "", None
     for name, value in scope["headers"]:
         text, key = value.decode("latin-1"), name.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
         if name == b"content-type":
-            kind = text.partition(";")[0].strip().lower()
+            kind = text
         elif text and delivery is None and name in target.delivery_headers:
             delivery = (f"{target.workflow}/{target.node}", text)
-    raw = await _body(receive, target.params.max_bytes)
-    value = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "params": params,
-        "query": _query(scope["query_string"]),
-        "headers": headers,
-        "body": _decode(raw, kind),
-    }
-    depth = raw.count(b"[") + raw.count(b"{")
-    try:
-        check_incoming(value, depth)
-    except OutputInvalid as error:
-        raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
-    return value, delivery if target.mode == "production" else None
-
-
-async def _body(receive: Any, limit: int) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        parts = [body]
-        size = len(body)
-        while message.get("more_body"):
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                break
-        body = b"".join(parts)
-    if len(body) > limit:
-        raise TooLarge(what="body", limit=limit)
-    if message["type"] == "http.disconnect":
-        raise RequestInvalid(field="body", reason="the connection ended before the whole body had come")
-    return body
-
-
-def _query(raw: bytes) -> dict[str, Any]:
-    """Query parameters; a name that comes again makes a list."""
-    if not raw:
-        return {}
-    query: dict[str, Any] = {}
-    for name, value in parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True):
-        there = query.get(name)
-        if there is None:
-            query[name] = value
-        elif isinstance(there, list):
-            there.append(value)
-        else:
-            query[name] = [there, value]
-    return query
-
-
-def _decode(raw: bytes, kind: str) -> Value:
-    """The body by its content type: JSON, a form, text."""
-    if not raw:
-        return None
-    if kind == "application/json" or kind.endswith("+json") or not kind:
-        try:
-            return msgspec.json.decode(raw)
-        except (ValueError, RecursionError) as error:
-            if kind:
-                reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-                raise RequestInvalid(field="body", reason=f"this is not JSON: {reason}") from None
-    if kind == "application/x-www-form-urlencoded":
-        return _query(raw)
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise RequestInvalid(
-            field="body", reason=f"a body of {kind or 'no type'} that is no text is not taken"
-        ) from None
+    return headers, kind, delivery if target.mode == "production" else None

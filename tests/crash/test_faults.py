@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.crash.documents import effects, mark
 from tests.support.server import Server, Witness, request
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
+CYCLES = int(os.environ.get("FLOWFUSE_CRASH_CYCLES", "40"))
 QUICK = {
     "id": "quick",
     "nodes": [
@@ -84,7 +86,7 @@ def test_restarts_change_no_state(server: Callable[..., Server]) -> None:
 
 
 def test_a_queue_survives(server: Callable[..., Server], witness: Witness) -> None:
-    count = 300
+    count = 300 if CYCLES <= 40 else 10_000
     running = server(FLOWFUSE_MAX_RUNNING="2").start()
     document = effects()
     running.publish(document)
@@ -359,3 +361,82 @@ def test_a_database_of_a_newer_version(server: Callable[..., Server]) -> None:
     assert running.ended() == 2
     assert "newer FlowFuse" in running.log.read_text()
     assert "Traceback" not in running.log.read_text()
+
+
+def test_what_does_not_end_in_time_is_resumed(server: Callable[..., Server], witness: Witness) -> None:
+    """An effect that hangs, a program that waits for a run's end, a page that listens: none holds the exit."""
+    running = server(FLOWFUSE_GRACE="1").start()
+    reached, go_on = threading.Event(), threading.Event()
+    witness.hold = (reached, go_on)
+    document = effects("last_node")
+    running.publish(document)
+    told: list[Any] = []
+
+    def program() -> None:
+        body = {"input": {"body": {"base": witness.base, "run": "program"}}, "wait": 60}
+        told.append(running.api("POST", "/workflows/effects/run", body))
+
+    def caller() -> None:
+        told.append(request("POST", f"{running.base}/hook/effects", {"base": witness.base, "run": "caller"}))
+
+    threads = [threading.Thread(target=program), threading.Thread(target=caller)]
+    for each in threads:
+        each.start()
+    witness.wait_for(lambda: len(witness.marks) >= 2)
+    token = (running.data / "token").read_text()
+    execution = running.executions()[0]["id"]
+    begun = time.monotonic()
+    with connect(
+        f"ws://127.0.0.1:{running.port}/live?execution={execution}&after=0",
+        additional_headers={"Authorization": f"Bearer {token}"},
+    ):
+        assert running.stop(15) == 0
+    assert time.monotonic() - begun < 8
+    for each in threads:
+        each.join()
+    assert [(answer.status, answer.json["state"]) for answer in told] == [(202, "running")] * 2
+    witness.hold = None
+    go_on.set()
+    running.start()
+    assert {e["state"] for e in running.wait_until_idle()} == {"completed"}
+    keys: dict[str, set[str]] = {}
+    for each_mark in witness.marks:
+        keys.setdefault(each_mark["run"] + each_mark["step"], set()).add(each_mark["key"])
+    assert [name for name, found in keys.items() if len(found) != 1] == []
+
+
+def test_a_run_that_is_under_way_when_the_disk_fills(
+    server: Callable[..., Server], small_disk: Path, witness: Witness
+) -> None:
+    """What it did is done; what could not be kept is tried again, under the same key, once there is room."""
+    running = server("disk/data").start()
+    running.publish(effects())
+    reached, go_on = threading.Event(), threading.Event()
+    witness.hold = (reached, go_on)
+    answer = request("POST", f"{running.base}/hook/effects", {"base": witness.base, "run": "r"})
+    assert answer.status == 202
+    assert reached.wait(20)
+    filler = small_disk / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    pad = "x" * 50_000
+    while (
+        request("POST", f"{running.base}/hook/effects", {"base": "http://127.0.0.1:9", "pad": pad}).status
+        != 503
+    ):
+        continue
+    witness.hold = None
+    go_on.set()
+    while request("GET", f"{running.base}/ready").status != 503:
+        time.sleep(0.02)
+    filler.unlink()
+    running.wait_ready()
+    found = {e["id"]: e["state"] for e in running.wait_until_idle()}
+    assert found[answer.json["id"]] == "completed"
+    keys: dict[str, set[str]] = {}
+    for each_mark in witness.marks:
+        keys.setdefault(each_mark["step"], set()).add(each_mark["key"])
+    assert {step: len(found) for step, found in keys.items()} == dict.fromkeys(
+        ("a", "b0", "b1", "b2", "z"), 1
+    )

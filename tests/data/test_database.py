@@ -137,9 +137,15 @@ LISTINGS = [
     "SELECT id FROM executions INDEXED BY executions_not_completed WHERE workspace_id = 'm' AND state = 4 "
     "AND state <> 3 ORDER BY id DESC LIMIT 50",
     "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = 0 "
-    "ORDER BY priority DESC, id LIMIT 5",
+    "AND waiting IS NULL ORDER BY priority DESC, id LIMIT 5",
     "SELECT workspace_id, id FROM executions INDEXED BY executions_wake WHERE wake_at IS NOT NULL "
     "AND wake_at <= 5 AND state = 1 ORDER BY wake_at LIMIT 5",
+    "SELECT id, content_id FROM executions INDEXED BY executions_held WHERE state = 0 "
+    "AND waiting IS NOT NULL AND workspace_id = 'w' AND workflow_id = 'a' ORDER BY priority DESC, id LIMIT 1",
+    "SELECT id FROM executions INDEXED BY executions_active WHERE state = 1 AND workspace_id = 'w' "
+    "AND workflow_id = 'a' ORDER BY id LIMIT 1",
+    "SELECT next_due FROM schedules INDEXED BY schedules_due WHERE next_due IS NOT NULL AND paused = 0 "
+    "ORDER BY next_due LIMIT 1",
 ]
 
 

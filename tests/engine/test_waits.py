@@ -131,8 +131,8 @@ def test_a_respond_before_a_wait_answers(engine: Engine) -> None:
     )  # fmt: skip
     started = engine.start(workflow)
     answer = engine.do(engine.controller.wait_answer(started, 30))
-    assert answer is not None
-    assert answer.body == "hello"
+    assert answer.answer is not None
+    assert answer.answer.body == "hello"
     assert engine.loop.time() < 1
     engine.finish(started.id)
     assert engine.detail(started.id).result == "hello"
@@ -141,10 +141,10 @@ def test_a_respond_before_a_wait_answers(engine: Engine) -> None:
 
 def test_waiting_for_an_answer_ends_at_a_durable_wait_and_at_the_timeout(engine: Engine) -> None:
     started = engine.start(flow(wait(seconds=100), edges="start>wait"))
-    assert engine.do(engine.controller.wait_answer(started, 30)) is None
+    assert engine.do(engine.controller.wait_answer(started, 30)).answer is None
     assert engine.loop.time() < 1
     slow = engine.start(flow(effect("a", seconds=100), edges="start>a"))
-    assert engine.do(engine.controller.wait_answer(slow, 30)) is None
+    assert engine.do(engine.controller.wait_answer(slow, 30)).answer is None
     # One who gives up disturbs no other.
     ended = engine.do(engine.controller.wait_end(slow, 300))
     assert ended.state.name == "completed"

@@ -2,12 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from flowfuse.model import Node
-from flowfuse.nodes import catalogue
+from flowfuse.nodes import described
 from flowfuse.pages.summary import FAMILIES, glyph
 
 WEB = Path(__file__).resolve().parents[2] / "web"
@@ -53,8 +52,7 @@ def test_classes_that_are_styled_are_used() -> None:
 def test_every_sign_is_drawn() -> None:
     drawn = set(re.findall(r'symbol id="([\w-]+)"', (WEB / "static" / "icons.svg").read_text()))
     asked = {f"i-{name}" for path in TEMPLATES for name in re.findall(r'icon\("([\w-]+)"', path.read_text())}
-    tools: Any = None
-    for node_type in catalogue(tools):
+    for node_type in described():
         asked.add(f"i-{glyph(_placed(node_type.type), node_type)}")
     asked |= {f"t-{family}" for family in FAMILIES}
     asked |= {f"i-{glyph(_placed(f'{family}.unknown'), None)}" for family in FAMILIES}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import resource
+import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -299,3 +301,38 @@ async def test_bodies_by_type(peers: Peers) -> None:
     raw_port = await peers.open(lambda request: ok(b"\xff\xfe", "content-type: image/png"))
     with pytest.raises(OutputInvalid):
         await send(f"http://127.0.0.1:{raw_port}/")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw"),
+    [
+        ("gzip", gzip.compress(b"a" * 5_000_000)),
+        ("gzip", gzip.compress(b"a" * 2_500_000) + gzip.compress(b"a" * 2_500_000)),
+        ("deflate", zlib.compress(b"a" * 5_000_000)),
+        ("identity", b"a" * 5_000_000),
+    ],
+)
+async def test_encodings(peers: Peers, encoding: str, raw: bytes) -> None:
+    port = await peers.open(lambda request: ok(raw, f"content-encoding: {encoding}"))
+    assert (await send(f"http://127.0.0.1:{port}/")).body == "a" * 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw"),
+    [("gzip", b"no gzip"), ("gzip", gzip.compress(b"abc")[:-4]), ("br", b"x"), ("gzip, gzip", b"x")],
+)
+async def test_encodings_that_lie(peers: Peers, encoding: str, raw: bytes) -> None:
+    port = await peers.open(lambda request: ok(raw, f"content-encoding: {encoding}"))
+    with pytest.raises(OutputInvalid):
+        await send(f"http://127.0.0.1:{port}/")
+
+
+async def test_a_bomb_takes_no_memory(peers: Peers) -> None:
+    """A gigabyte of zeros in a megabyte; many at once."""
+    bomb = zlib.compress(b"0" * 300_000_000, 9)
+    port = await peers.open(lambda request: ok(bomb, "content-encoding: deflate"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    calls = [send(f"http://127.0.0.1:{port}/", max_bytes=4_000_000) for _ in range(10)]
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(each, NodeFailed) and "larger than 4 MB" in each.message for each in ended)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 100

@@ -8,7 +8,7 @@ import pytest
 
 from flowfuse.model import Execution, ExecutionDetail, NodeError, NodeRun, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
-from flowfuse.nodes import catalogue as make_catalogue
+from flowfuse.nodes import described
 from tests.support.local import LocalServer
 from tests.support.server import Witness
 
@@ -55,8 +55,7 @@ def witness() -> Iterator[Witness]:
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
     """All node types; none of them is run here, so they need no tools."""
-    tools: Any = None
-    return make_catalogue(tools)
+    return described()
 
 
 @pytest.fixture

@@ -259,6 +259,7 @@ def apply_all(
     return editor.document, inverse
 
 
+@pytest.mark.slow
 @given(operations)
 def test_the_inverse_undoes_whatever_was_done(given_operations: list[Document]) -> None:
     before = copy.deepcopy(DOCUMENT)
@@ -270,6 +271,7 @@ def test_the_inverse_undoes_whatever_was_done(given_operations: list[Document]) 
     assert editor.document == DOCUMENT
 
 
+@pytest.mark.slow
 @given(operations)
 def test_a_refused_operation_leaves_everything_as_it_was(given_operations: list[Document]) -> None:
     editor = Editor(copy.deepcopy(DOCUMENT), {}, 2)

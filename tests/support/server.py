@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -224,6 +225,8 @@ class Witness:
             self.hold[0].set()
             self.hold[1].wait(PATIENCE)
         answer = json.dumps({"ok": True, **query}).encode()
+        if parts.path.startswith("/echo"):
+            answer = self._echo(handler, body)
         try:
             handler.send_response(status)
             handler.send_header("content-type", "application/json")
@@ -238,6 +241,13 @@ class Witness:
         """Until something was written down, or nothing more comes."""
         with self._arrived:
             self._arrived.wait_for(seen, patience)
+
+    def _echo(self, handler: BaseHTTPRequestHandler, body: bytes) -> bytes:
+        """All that the call brought, as a careless peer gives it back: also below other encodings."""
+        brought = f"{handler.path}\n{handler.headers}\n{body.decode(errors='replace')}"
+        told = {"told": brought, "base64": [base64.b64encode(v.encode()).decode() for v in handler.headers.values()],
+                "query": parse_qsl(urlsplit(handler.path).query), brought: 1}  # fmt: skip
+        return json.dumps(told).encode()
 
     def close(self) -> None:
         self._server.shutdown()

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from flowfuse.clock import Clock, Ids, Timer, id_text
 from flowfuse.data.database import Database, Settled, Write, connect, deliver, migrate
 from flowfuse.data.executions import ExecutionRepository, as_execution
+from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.executor import NodeExecutor
@@ -30,7 +31,7 @@ from flowfuse.engine.state import StateManager
 from flowfuse.events import EventBus
 from flowfuse.model import TERMINAL, Event, Execution, ExecutionDetail, State, Value, Workflow
 from flowfuse.node import Catalogue
-from flowfuse.nodes import catalogue
+from flowfuse.nodes import described
 from tests.support.effects import EffectNode, Ledger
 
 T = TypeVar("T")
@@ -320,6 +321,7 @@ class Engine:
             bus=self.bus,
             executions=self.executions,
             workflows=self.workflows,
+            follow_ups=FollowUpRepository(self.database),
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, NoSecrets(), self._offload),
@@ -448,7 +450,7 @@ class Engine:
 
 
 EFFECT = EffectNode()
-CATALOGUE = Catalogue([*catalogue(api=None), EFFECT])  # type: ignore[arg-type]
+CATALOGUE = Catalogue([*described(), EFFECT])
 """All real node types, and the effect that the ledger counts."""
 _PLANS: dict[bytes, Plan] = {}
 

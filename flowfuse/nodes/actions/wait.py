@@ -8,10 +8,7 @@ from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from flowfuse.errors import ExpressionFailed
-from flowfuse.model import seconds
-from flowfuse.node import Config, NodeType, Outcome, Params, Wait, form
-
-MAX_SECONDS = 100 * 366 * 86400
+from flowfuse.node import Config, NodeType, Outcome, Params, Wait, form, span_us
 
 
 class WaitParams(Params, frozen=True):
@@ -39,24 +36,8 @@ class WaitAction(NodeType):
     def prepare(self, config: Config) -> Callable[[Any], Outcome]:
         span, moment = config.get("seconds"), config.get("until")
         if config.plain("seconds") is not None:
-            return lambda frame: Wait(frame.now_us + _span_us(span(frame)))
+            return lambda frame: Wait(frame.now_us + span_us(span(frame), "seconds"))
         return lambda frame: Wait(_moment_us(moment(frame), frame.timezone))
-
-
-def _span_us(value: Any) -> int:
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError
-        length = float(value) if isinstance(value, str) and _is_number(value) else seconds(value)
-    except ValueError:
-        raise ExpressionFailed(reason=f"seconds: {value!r} is not a duration such as 90 or 15m") from None
-    if not 0 <= length <= MAX_SECONDS:
-        raise ExpressionFailed(reason=f"seconds: {length:g} is not between 0 and 100 years")
-    return int(length * 1e6)
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
 
 
 def _moment_us(value: Any, timezone: str) -> int:

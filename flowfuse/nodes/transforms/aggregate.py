@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from flowfuse.errors import ExpressionFailed
 from flowfuse.model import json_bytes
 from flowfuse.node import Config, NodeType, Outcome, Output, Params, form
+from flowfuse.nodes.key_path import MISSING, look, split
 
 Operation = Literal["count", "sum", "min", "max", "avg", "first", "last", "list", "unique"]
 
@@ -49,7 +50,7 @@ class Aggregate(NodeType):
     def prepare(self, config: Config) -> Callable[[Any], Outcome]:
         items = config.get("items")
         wanted = [
-            (name, _OPERATIONS[given["op"]], _path(given.get("of", "")))
+            (name, _OPERATIONS[given["op"]], split(given.get("of", "")))
             for name, given in _operations(config)
         ]
 
@@ -69,13 +70,6 @@ def _operations(config: Config) -> Iterable[tuple[str, Mapping[str, Any]]]:
     return given.items() if isinstance(given, dict) else ()
 
 
-def _path(of: str) -> tuple[str, ...]:
-    return tuple(of.split(".")) if of else ()
-
-
-_MISSING = object()
-
-
 def _values(items: list[Any], path: tuple[str, ...]) -> list[Any]:
     """What the path gives of each item; items without it are left out."""
     if not path:
@@ -83,19 +77,8 @@ def _values(items: list[Any], path: tuple[str, ...]) -> list[Any]:
     if len(path) == 1:
         key = path[0]
         return [item[key] for item in items if isinstance(item, dict) and key in item]
-    found = (_walk(item, path) for item in items)
-    return [value for value in found if value is not _MISSING]
-
-
-def _walk(value: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return _MISSING
-    return value
+    found = (look(item, path) for item in items)
+    return [value for value in found if value is not MISSING]
 
 
 def _numbers(name: str, values: list[Any]) -> list[Any]:

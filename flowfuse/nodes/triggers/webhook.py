@@ -7,10 +7,44 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from msgspec import field
 
+from flowfuse.integrations.webhooks import Signature
 from flowfuse.node import NodeType, Params, form
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 MAX_BYTES = 10_000_000
+
+
+class SignatureParams(Params, frozen=True):
+    """How a sender signs its calls."""
+
+    header: Annotated[
+        str, form("Header", "Holds the signature.", kind="plain", pattern=r"^[A-Za-z0-9-]{1,100}$")
+    ] = "X-Signature"
+    algorithm: Annotated[
+        Literal["sha256", "sha1", "sha512"], form("Algorithm", widget="choice", kind="plain")
+    ] = "sha256"
+    encoding: Annotated[Literal["hex", "base64"], form("Written as", widget="choice", kind="plain")] = "hex"
+    prefix: Annotated[
+        str, form("Prefix", "Stands before the signature, such as `sha256=`.", kind="plain")
+    ] = ""
+    timestamp_header: Annotated[
+        str,
+        form(
+            "Timestamp header",
+            "Where the sender gives the time and signs `time.body`. Empty: the body alone is signed.",
+            kind="plain",
+        ),
+    ] = ""
+    tolerance: Annotated[
+        float,
+        form("Tolerance", "Seconds that it may be off.", widget="number", kind="plain", gt=0, le=86400),
+    ] = 300.0
+
+    def rule(self) -> Signature:
+        """The same for whoever checks calls."""
+        return Signature(
+            self.header, self.algorithm, self.encoding, self.prefix, self.timestamp_header, self.tolerance
+        )
 
 
 class WebhookParams(Params, frozen=True):
@@ -39,8 +73,18 @@ class WebhookParams(Params, frozen=True):
                     kind="plain", gt=0, le=3600),
     ] = 30.0  # fmt: skip
     auth: Annotated[
-        Literal["none"], form("Authentication", "Who may call.", widget="choice", kind="plain")
+        Literal["none", "basic", "bearer", "header", "hmac"],
+        form(
+            "Authentication",
+            "Who may call, by the node's credential of the same kind. `hmac`: the sender signs the body.",
+            widget="choice",
+            kind="plain",
+        ),
     ] = "none"
+    signature: Annotated[
+        SignatureParams,
+        form("Signature", "How the sender signs, with `hmac`.", widget="json", kind="plain"),
+    ] = field(default_factory=SignatureParams)
     dedupe: Annotated[
         str,
         form("Delivery id", "The header that names a delivery. Without it: Idempotency-Key, Webhook-Id, "
@@ -68,6 +112,7 @@ class WebhookTrigger(NodeType):
     summary = "Starts when its address is called."
     icon = "hook"
     is_trigger = True
+    takes_credential = True
     params = WebhookParams
     output: ClassVar[Any] = WebhookValue
     example: ClassVar = {
@@ -75,6 +120,9 @@ class WebhookTrigger(NodeType):
         "type": "trigger.webhook",
         "config": {"path": "orders", "respond": "respond_node"},
     }
+
+    def needs_credential(self, config: Mapping[str, Any]) -> bool:
+        return bool(config.get("auth", "none") != "none")
 
     def check(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         path = config.get("path", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages.api import credentials, executions, run, system, workflows
+from flowfuse.pages.api import approvals, credentials, executions, run, schedules, settings, system, workflows
 
 API = (
     workflows.list_workflows,
@@ -27,10 +27,22 @@ API = (
     executions.resume,
     executions.cancel,
     executions.answer,
+    approvals.list_approvals,
+    approvals.decide,
+    schedules.list_schedules,
+    schedules.preview_schedule,
+    schedules.list_fires,
+    schedules.pause_schedule,
+    schedules.resume_schedule,
     credentials.list_credentials,
     credentials.create_credential,
     credentials.replace_credential,
     credentials.delete_credential,
+    settings.get_settings,
+    settings.change_settings,
+    settings.get_storage,
+    settings.list_backups,
+    settings.make_backup,
     system.node_types,
     system.document_schema,
     system.make_link,

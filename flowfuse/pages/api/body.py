@@ -7,13 +7,9 @@ from typing import Any, TypeVar
 import msgspec
 from litestar import Request, Response
 
-from flowfuse.errors import ConditionMissing, OutputInvalid, RequestInvalid
-from flowfuse.model import Value
-from flowfuse.node import check_incoming
+from flowfuse.errors import ConditionMissing, RequestInvalid
 
 T = TypeVar("T")
-DEEPEST = 1000
-"""Brackets enough to make the check look at how deep a value is nested."""
 
 
 async def read_json(request: Request[Any, Any, Any], kind: type[T]) -> T:
@@ -49,15 +45,6 @@ def if_match(request: Request[Any, Any, Any]) -> int:
     if len(bare) > 15 or not bare.isascii() or not bare.isdigit():
         raise RequestInvalid(field="If-Match", reason=f"“{text[:40]}” is no ETag of a draft")
     return int(bare)
-
-
-def storable(value: Value, field: str) -> Value:
-    """The value, when it may be stored as it is: numbers in range, not too deep. Raises RequestInvalid."""
-    try:
-        check_incoming(value, DEEPEST)
-    except OutputInvalid as error:
-        raise RequestInvalid(field=field, reason=error.parameters["reason"]) from None
-    return value
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> Response[bytes]:

@@ -12,13 +12,14 @@ from litestar.params import FromPath
 from flowfuse.clock import id_bytes
 from flowfuse.data.executions import PAGE, ExecutionRepository
 from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.drafts import check_storable
 from flowfuse.engine.history import History
 from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.state import StateManager
 from flowfuse.errors import RequestInvalid
 from flowfuse.model import State
 from flowfuse.pages.api.body import answer as json_answer
-from flowfuse.pages.api.body import number, read_json, storable
+from flowfuse.pages.api.body import number, read_json
 from flowfuse.pages.guards import signed_in, workspace_of
 
 BASE = "/api/v1/executions"
@@ -147,5 +148,7 @@ async def answer(
     asked = await read_json(request, AnswerRequest)
     if asked.answer not in ANSWERS:
         raise RequestInvalid(field="answer", reason=f"“{asked.answer}” is none of {', '.join(ANSWERS)}")
-    output = storable(asked.output, "output")
-    await controller.answer(workspace_of(request), execution, asked.node, asked.path, asked.answer, output)
+    check_storable(asked.output, "output")
+    await controller.answer(
+        workspace_of(request), execution, asked.node, asked.path, asked.answer, asked.output
+    )

@@ -10,7 +10,9 @@ from litestar.di import NamedDependency
 from flowfuse import __version__, document
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.database import Database
+from flowfuse.data.storage import Storage
 from flowfuse.engine.controller import ExecutionController
+from flowfuse.errors import Unavailable
 from flowfuse.node import Catalogue
 from flowfuse.nodes import describe
 from flowfuse.pages.api.body import answer
@@ -39,9 +41,10 @@ async def make_link(request: Asked, accounts: NamedDependency[Accounts]) -> Resp
 
 
 @get(["/health", "/api/v1/health"], opt=PUBLIC)
-async def health() -> Response[bytes]:
-    """The process answers."""
-    return answer({"status": "ok", "version": __version__})
+async def health(storage: NamedDependency[Storage]) -> Response[bytes]:
+    """The process answers; `damage` says what the check of the database's structure has found."""
+    damage = {} if storage.damage is None else {"damage": storage.damage}
+    return answer({"status": "ok", "version": __version__, **damage})
 
 
 @get(["/ready", "/api/v1/ready"], opt=PUBLIC)
@@ -49,7 +52,11 @@ async def ready(
     database: NamedDependency[Database], controller: NamedDependency[ExecutionController]
 ) -> Response[bytes]:
     """Whether work is accepted: the database can be written, and nobody is shutting down."""
-    trouble = "The server is shutting down." if controller.draining else database.trouble
+    trouble = database.trouble
+    try:
+        controller.check_accepting()
+    except Unavailable as error:
+        trouble = error.message
     if trouble is None:
         return answer({"status": "ready"})
     return answer({"status": "unavailable", "detail": trouble}, 503, retry_after="5")

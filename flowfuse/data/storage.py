@@ -1,0 +1,155 @@
+"""Storage: what takes the space in the data folder, and whether there is enough left to accept work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import sqlite3
+from pathlib import Path
+
+from msgspec import Struct
+
+from flowfuse.data.database import Database, connect
+
+log = logging.getLogger("flowfuse.storage")
+
+QUIET_SECONDS = 2.0
+"""How long the check of the structure leaves a start in peace."""
+RESERVE_BYTES = 100_000_000
+RESERVE_SHARE = 0.05
+"""Accepting stops while the disk has less than the lesser of both free."""
+RELIEF = 1.2
+"""And goes on when there is this much more than that again."""
+
+_PARTS = {
+    "executions": ("executions", "counters", "deliveries", "fires", "follow_ups"),
+    "outputs": ("segments",),
+    "large values": ("blobs", "blob_references"),
+    "workflows": ("workflows", "operations", "contents", "versions", "hooks", "schedules"),
+}
+
+
+class Part(Struct, frozen=True):
+    """Something that takes space, in bytes."""
+
+    name: str
+    bytes: int
+
+
+class Usage(Struct, frozen=True):
+    """The data folder's use of its disk, in bytes. `accepting`: whether there is enough for new work."""
+
+    database: int
+    free_in_database: int
+    journal: int
+    files: int
+    backups: int
+    disk_free: int
+    disk_size: int
+    reserve: int
+    accepting: bool
+    parts: list[Part]
+
+
+class Storage:
+    """Measures the data folder."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self._folder, self._database = folder, database
+        self._low = False
+        self.damage: str | None = None
+        """What the check of the database's structure has found; None while nothing is known to be wrong."""
+
+    def low(self) -> int | None:
+        """The bytes that are left, where they are too few for new work.
+
+        Asked each second, so it is one call to the system.
+        """
+        usage = shutil.disk_usage(self._folder)
+        reserve = _reserve(usage.total)
+        self._low = usage.free < (reserve * RELIEF if self._low else reserve)
+        return usage.free if self._low else None
+
+    async def check_structure(self) -> None:
+        """Read every page once, in the background: after an unclean stop, damage is named early."""
+        await asyncio.sleep(QUIET_SECONDS)
+        found = await asyncio.to_thread(quick_check, self._database.path)
+        if found is not None:
+            self.damage = f"The database is damaged: {found}. Restore the last backup (flowfuse restore)."
+            log.error("%s", self.damage)
+
+    async def usage(self) -> Usage:
+        """Everything, measured now. Looks at each page of the database once."""
+        disk = await asyncio.to_thread(shutil.disk_usage, self._folder)
+        free = await self._database.row(
+            "SELECT (SELECT freelist_count FROM pragma_freelist_count()) "
+            "* (SELECT page_size FROM pragma_page_size()) AS free"
+        )
+        path = self._database.path
+        sizes = await asyncio.to_thread(
+            lambda: (
+                _size(path),
+                _size(path.with_name(path.name + "-wal")),
+                _tree(self._folder / "files"),
+                _tree(self._folder / "backups"),
+            )
+        )
+        return Usage(
+            database=sizes[0],
+            free_in_database=0 if free is None else free["free"],
+            journal=sizes[1],
+            files=sizes[2],
+            backups=sizes[3],
+            disk_free=disk.free,
+            disk_size=disk.total,
+            reserve=_reserve(disk.total),
+            accepting=self.low() is None,
+            parts=await self._parts(),
+        )
+
+    async def _parts(self) -> list[Part]:
+        """By table with its indexes, where this SQLite can tell (its dbstat table)."""
+        rows = await self._database.rows(
+            "SELECT m.tbl_name AS name, sum(s.pgsize) AS bytes FROM dbstat AS s "
+            "JOIN sqlite_schema AS m ON m.name = s.name WHERE s.aggregate = TRUE GROUP BY m.tbl_name"
+        )
+        by_table = {row["name"]: int(row["bytes"]) for row in rows}
+        parts = [Part(name, sum(by_table.pop(t, 0) for t in tables)) for name, tables in _PARTS.items()]
+        return [*parts, Part("other", sum(by_table.values()))]
+
+
+def quick_check(path: Path) -> str | None:
+    """What is wrong with the structure of a database; None where nothing is."""
+    try:
+        with contextlib.closing(connect(path, read_only=True)) as connection:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.Error as error:
+        return str(error)
+    return None if found == "ok" else found
+
+
+def _reserve(total: int) -> int:
+    return int(min(RESERVE_BYTES, total * RESERVE_SHARE))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _tree(folder: Path) -> int:
+    """Bytes of the files below; one that has several names counts once."""
+    seen: dict[tuple[int, int], int] = {}
+    if folder.is_dir():
+        for path in folder.rglob("*"):
+            try:
+                found = path.stat()
+            except OSError:
+                continue
+            if path.is_file():
+                seen[(found.st_dev, found.st_ino)] = found.st_size
+    return sum(seen.values())

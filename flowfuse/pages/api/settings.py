@@ -1,0 +1,57 @@
+"""/api/v1/settings, /api/v1/storage, /api/v1/backups: what people may set, what is kept, and its copies."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from litestar import Request, Response, get, patch, post
+from litestar.di import NamedDependency
+
+from flowfuse.data.backup import Backup, Backups
+from flowfuse.data.preferences import PreferenceStore, describe
+from flowfuse.data.storage import Storage
+from flowfuse.pages.api.body import answer, read_json
+from flowfuse.pages.guards import signed_in, workspace_of
+
+Asked = Request[Any, Any, Any]
+
+
+@get("/api/v1/settings", guards=[signed_in])
+async def get_settings(request: Asked, preferences: NamedDependency[PreferenceStore]) -> Response[bytes]:
+    """Every setting with its group, meaning, default and value."""
+    workspace = workspace_of(request)
+    changed = await preferences.changed(workspace)
+    return answer({"items": describe(await preferences.get(workspace), changed)})
+
+
+@patch("/api/v1/settings", guards=[signed_in])
+async def change_settings(request: Asked, preferences: NamedDependency[PreferenceStore]) -> Response[bytes]:
+    """Change settings by key, all of them or none; null brings a default back."""
+    changes = await read_json(request, dict[str, Any])
+    workspace = workspace_of(request)
+    changed = await preferences.set(workspace, changes)
+    return answer({"items": describe(changed, await preferences.changed(workspace))})
+
+
+@get("/api/v1/storage", guards=[signed_in])
+async def get_storage(storage: NamedDependency[Storage]) -> Response[bytes]:
+    """What takes the space, in bytes, measured now."""
+    return answer(await storage.usage())
+
+
+@get("/api/v1/backups", guards=[signed_in])
+async def list_backups(backups: NamedDependency[Backups]) -> Response[bytes]:
+    """The backups in the data folder, newest first."""
+    found = await asyncio.to_thread(backups.list)
+    return answer({"items": [_shown(backup) for backup in found]})
+
+
+@post("/api/v1/backups", guards=[signed_in])
+async def make_backup(backups: NamedDependency[Backups]) -> Response[bytes]:
+    """Make a backup now; it is read whole before it counts."""
+    return answer(_shown(await asyncio.to_thread(backups.make)), 201)
+
+
+def _shown(backup: Backup) -> dict[str, Any]:
+    return {"name": backup.path.name, "path": str(backup.path), "manifest": backup.manifest}

@@ -1,0 +1,291 @@
+"""CodeRunner: runs and checks users' code in a pool of confined workers (the only door to pydantic_monty).
+
+A worker is a process of its own: what goes wrong in it, an endless loop or a list of 10 GB, ends there.
+It is given a fresh session for each run and nothing of the host but its inputs and a few functions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from flowfuse.errors import CodeError, NodeTimeout
+from flowfuse.model import Value, json_bytes
+from flowfuse.sandbox.launch import worker_command
+from flowfuse.sandbox.values import plain
+
+log = logging.getLogger("flowfuse.sandbox")
+
+DEFAULT_SECONDS = 5.0
+MAX_MEMORY = 128 * 1024 * 1024
+MAX_PRINTED = 64 * 1024
+"""Characters of print() that are kept of one run."""
+MAX_SOURCE = 200_000
+MAX_HOST_CALLS = 10_000
+WORKERS = max(4, os.cpu_count() or 4)
+RUNS_PER_WORKER = 10_000
+CHECK_SECONDS = 2.0
+GRACE_SECONDS = 1.0
+"""How long after its time a worker may still say so itself before it is killed."""
+LARGE_INPUT = 16_384
+"""Inputs of more bytes go in as JSON text: as objects they would hold up the event loop."""
+_REMEMBERED = 256
+_STOP = "__checked__"
+_EXCERPT = 200
+
+
+class Diagnostic(msgspec.Struct, frozen=True):
+    """Something in a source that will not work (`error`), or probably not (`warning`). Lines count from 1."""
+
+    line: int
+    column: int
+    message: str
+    severity: str = "error"
+
+
+class CodeResult(msgspec.Struct, frozen=True):
+    """What a run gave, and what it printed."""
+
+    value: Value
+    printed: str
+
+
+class CodeRunner:
+    """Runs code; its workers are started when they are first needed."""
+
+    def __init__(self) -> None:
+        self._pool: Any = None
+        self._checker: Any = None
+        self._opening = asyncio.Lock()
+        self._free = asyncio.Semaphore(WORKERS)
+        self._known: OrderedDict[str, Diagnostic | None] = OrderedDict()
+
+    async def close(self) -> None:
+        """End all workers."""
+        pool, self._pool = self._pool, None
+        checker, self._checker = self._checker, None
+        if pool is not None:
+            await pool.__aexit__(None, None, None)
+        if checker is not None:
+            checker.__exit__(None, None, None)
+
+    async def run(
+        self,
+        source: str,
+        inputs: Mapping[str, Value],
+        *,
+        timeout: float | None = DEFAULT_SECONDS,
+        now_us: int | None = None,
+        timezone: str = "UTC",
+        seed: str = "",
+    ) -> CodeResult:
+        """Run a source with these globals. Raises CodeError and NodeTimeout, both with what was printed.
+
+        The clock inside stands still at `now_us`, and chance follows from `seed`, so that running again
+        gives the same. Waiting for a free worker does not count as time.
+        """
+        pool = await self._open()
+        printed = _Printed()
+        encoded = json_bytes(dict(inputs))
+        async with self._free:
+            try:
+                async with asyncio.timeout(None if timeout is None else timeout + GRACE_SECONDS):
+                    async with pool.checkout(**self._session(timeout, now_us, timezone, seed)) as session:
+                        given: Mapping[str, Any] = inputs
+                        if len(encoded) > LARGE_INPUT:
+                            await _load(session, inputs, encoded)
+                            given = {}
+                        result = await session.feed_run(source, inputs=given, print_callback=printed.take)
+                        return CodeResult(plain(result, self._package), printed.text())
+            except TimeoutError:
+                raise NodeTimeout(seconds=timeout) from None
+            except self._package.MontyError as error:
+                raise _failure(error, source, timeout, self._package, printed) from None
+            except CodeError as error:
+                error.printed = printed.text()
+                raise
+
+    def problem(self, source: str) -> Diagnostic | None:
+        """The first thing in a source that cannot be compiled; None where it can. Blocks for a moment."""
+        if source in self._known:
+            self._known.move_to_end(source)
+            return self._known[source]
+        found = self._compile(source)
+        self._known[source] = found
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+    def check(self, source: str, names: Iterable[str] = ()) -> list[Diagnostic]:
+        """Everything that the checker finds: what cannot be compiled, and wrong types as warnings.
+
+        `names` are the globals that the source gets. Blocks: for a worker thread.
+        """
+        first = self.problem(source)
+        if first is not None:
+            return [first]
+        stubs = "".join(f"{name}: Any\n" for name in names)
+        stubs = f"from typing import Any\n{stubs}def {_STOP}() -> None: ...\n"
+        try:
+            self._feed(source, type_check=True, type_check_format="json", type_check_stubs=stubs)
+        except self._package.MontyTypingError as error:
+            return _typing_diagnostics(error.display())
+        except self._package.MontyError:
+            pass
+        return []
+
+    def _compile(self, source: str) -> Diagnostic | None:
+        if len(source) > MAX_SOURCE:
+            return Diagnostic(1, 1, f"The code is longer than {MAX_SOURCE:,} characters")
+        try:
+            self._feed(source)
+        except self._package.MontyError as error:
+            return _diagnostic(error)
+        return None
+
+    def _feed(self, source: str, **options: Any) -> None:
+        """Compile a source without running it: its first line is a call of something that is not there."""
+        if self._checker is None:
+            monty = self._package
+            checker = monty.Monty(
+                binary_path=_command(), min_processes=1, max_processes=1, request_timeout=CHECK_SECONDS
+            )
+            self._checker = checker.__enter__()
+        limits = {"max_feed_duration_secs": CHECK_SECONDS, "max_memory": MAX_MEMORY}
+        with self._checker.checkout(limits=limits, **options) as session:
+            session.feed_run(f"{_STOP}()\n{source}", print_callback=lambda *_: None)
+
+    @property
+    def _package(self) -> Any:
+        import pydantic_monty
+
+        return pydantic_monty
+
+    async def _open(self) -> Any:
+        async with self._opening:
+            if self._pool is None:
+                pool = self._package.AsyncMonty(
+                    binary_path=_command(), min_processes=1, max_processes=WORKERS,
+                    max_checkouts_per_worker=RUNS_PER_WORKER, feed_duration_limit_grace=GRACE_SECONDS,
+                )  # fmt: skip
+                self._pool = await pool.__aenter__()
+        return self._pool
+
+    def _session(self, timeout: float | None, now_us: int | None, timezone: str, seed: str) -> dict[str, Any]:
+        from flowfuse.sandbox.modules import external_modules
+
+        policy: dict[str, Any] = {"timezone": timezone, "sleep_system_max": float("inf")}
+        if now_us is not None:
+            policy["datetime"] = datetime.fromtimestamp(now_us / 1e6, UTC)
+        if seed:
+            policy["random_start"] = {"seed": seed}
+        limits = {
+            "max_feed_duration_secs": timeout, "max_memory": MAX_MEMORY, "max_suspensions": MAX_HOST_CALLS,
+        }  # fmt: skip
+        modules = external_modules(self._package, seed)
+        return {"limits": limits, "os_policy": policy, "external_modules": modules}
+
+
+def _command() -> str:
+    from pydantic_monty._binary import find_monty_binary
+
+    return worker_command(find_monty_binary())
+
+
+async def _load(session: Any, inputs: Mapping[str, Value], encoded: bytes) -> None:
+    """Bind large inputs by a JSON text that is read inside."""
+    lines = ["import json as __json", "__all = __json.loads(__all)"]
+    lines += [f"{name} = __all[{name!r}]" for name in inputs]
+    lines += ["__all = __json = None", "None"]
+    await session.feed_run("\n".join(lines), inputs={"__all": encoded.decode()})
+
+
+class _Printed:
+    """What a run prints, as far as it is kept."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._size = 0
+
+    def take(self, stream: str, text: str) -> None:
+        left = MAX_PRINTED - self._size
+        if left > 0:
+            self._parts.append(text[:left])
+        self._size += len(text)
+
+    def text(self) -> str:
+        more = "\n… and more, which is not kept" if self._size > MAX_PRINTED else ""
+        return "".join(self._parts).rstrip("\n") + more
+
+
+def _failure(
+    error: Any, source: str, timeout: float | None, monty: Any, printed: _Printed
+) -> CodeError | NodeTimeout:
+    """What went wrong inside, in the user's terms."""
+    found: CodeError | NodeTimeout
+    frames = error.traceback() if hasattr(error, "traceback") else []
+    if isinstance(error, monty.MontyCrashedError):
+        if error.timed_out:
+            found = NodeTimeout(seconds=timeout)
+        else:
+            found = CodeError(reason="The sandbox's worker died: the code took more than a worker may have")
+    elif isinstance(error, monty.MontyConversionError):
+        found = CodeError(reason=f"A value cannot leave the code: {error}")
+    elif not frames and str(error).startswith("TimeoutError: feed time limit"):
+        found = NodeTimeout(seconds=timeout)
+    else:
+        found = CodeError(reason=_sentence(error), **_place(frames, source))
+    found.printed = printed.text()
+    return found
+
+
+def _sentence(error: Any) -> str:
+    if not hasattr(error, "traceback"):
+        return str(error)
+    text: str = error.display("type-msg")
+    if text.startswith("MemoryError: memory limit"):
+        return f"MemoryError: the code used more than {MAX_MEMORY // 1024 // 1024} MB of memory"
+    _, unsupported, what = text.partition("syntax parser does not yet support ")
+    return f"The code node's Python does not have {what}" if unsupported else text
+
+
+def _place(frames: list[Any], source: str) -> dict[str, Any]:
+    """The innermost line of the user's own text."""
+    own = [frame for frame in frames if frame.filename != "<string>"]
+    if not own:
+        return {}
+    frame = own[-1]
+    lines = source.splitlines()
+    line = lines[frame.line - 1] if 0 < frame.line <= len(lines) else ""
+    return {"line": frame.line, "column": frame.column, "excerpt": line.strip()[:_EXCERPT]}
+
+
+def _diagnostic(error: Any) -> Diagnostic | None:
+    """The error of a compilation; None where only the first line, ours, has failed."""
+    frames = error.traceback() if hasattr(error, "traceback") else []
+    if not frames:
+        return Diagnostic(1, 1, f"The code cannot be checked: {error}")
+    frame = frames[-1]
+    if frame.line == 1:
+        return None
+    return Diagnostic(frame.line - 1, frame.column, _sentence(error))
+
+
+_NOT_OURS = re.compile("outside of a function|outside of an async")
+
+
+def _typing_diagnostics(text: str) -> list[Diagnostic]:
+    found = []
+    for each in msgspec.json.decode(text):
+        place, message = each["location"], each["message"].replace("`", "")
+        if place["row"] > 1 and not _NOT_OURS.search(message):
+            found.append(Diagnostic(place["row"] - 1, place["column"], message, "warning"))
+    return found

@@ -1,0 +1,134 @@
+"""Backups: whole while the server writes, read before they count, brought back; and before a migration."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowfuse.data.backup import HOUR_US, Backups, restore, verify
+from flowfuse.data.preferences import BackupSettings
+from flowfuse.errors import BackupInvalid
+from flowfuse.resources import asset_root
+from tests.data.test_history import BIG, run
+from tests.support.local import LocalServer
+
+MIGRATIONS = asset_root("migrations")
+
+
+class Moved:
+    """A clock that stands where it is put."""
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000_000_000
+
+    def now_us(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LocalServer]:
+    running = LocalServer(tmp_path / "data").start()
+    yield running
+    running.stop()
+
+
+def test_a_backup_while_it_is_written_to_is_whole(server: LocalServer, tmp_path: Path) -> None:
+    server.publish(BIG)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            run(server, "big", "x" * 20_000)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        made = [server.api("POST", "/backups")]
+        while len(made) < 3:
+            answer = server.api("POST", "/backups")
+            # Two within a second have one name.
+            if answer.status == 201:
+                made.append(answer)
+    finally:
+        stop.set()
+        thread.join()
+    assert [answer.status for answer in made] == [201] * 3
+    for answer in made:
+        manifest = verify(Path(answer.json["path"]))
+        assert manifest.checked
+    assert [each["name"] for each in server.api("GET", "/backups").json["items"]] == sorted(
+        (answer.json["name"] for answer in made), reverse=True
+    )
+
+
+def test_what_was_backed_up_comes_back(server: LocalServer, tmp_path: Path) -> None:
+    server.publish(BIG)
+    kept = run(server, "big", 1)
+    path = Path(server.api("POST", "/backups").json["path"])
+    lost = run(server, "big", 2)
+    server.stop()
+    restore(path, server.data, MIGRATIONS, Moved())  # type: ignore[arg-type]
+    server.start()
+    assert [each["id"] for each in server.executions()] == [kept]
+    assert server.api("GET", f"/executions/{lost}").status == 404
+    assert run(server, "big", 3)
+    aside = [each.name for each in server.data.iterdir() if "before-restore" in each.name]
+    assert any(name.startswith("flowfuse.db.before-restore") for name in aside)
+
+
+def test_a_damaged_backup_is_named_and_nothing_is_touched(server: LocalServer) -> None:
+    server.publish(BIG)
+    path = Path(server.api("POST", "/backups").json["path"])
+    server.stop()
+    before = (server.data / "flowfuse.db").read_bytes()
+    data = bytearray((path / "flowfuse.db").read_bytes())
+    data[len(data) // 2] ^= 1
+    (path / "flowfuse.db").write_bytes(data)
+    with pytest.raises(BackupInvalid, match="checksum"):
+        restore(path, server.data, MIGRATIONS, Moved())  # type: ignore[arg-type]
+    (path / "manifest.json").write_text("{")
+    with pytest.raises(BackupInvalid, match="no backup"):
+        verify(path)
+    with pytest.raises(BackupInvalid, match="no backup"):
+        verify(path / "nowhere")
+    assert (server.data / "flowfuse.db").read_bytes() == before
+    server.start()
+
+
+def test_hourly_and_daily_ones_are_kept(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "flowfuse.db"):
+        clock = Moved()
+        backups = Backups(tmp_path, MIGRATIONS, clock)  # type: ignore[arg-type]
+        for _ in range(24 * 10):
+            backups.make()
+            backups.thin_out(BackupSettings())
+            clock.now += HOUR_US
+    found = backups.list()
+    assert len(found) == 24 + 7
+    ages = [(clock.now - each.manifest.created) // HOUR_US for each in found]
+    assert ages[:24] == list(range(1, 25))
+    days = [each.manifest.created // (24 * HOUR_US) for each in found[24:]]
+    assert len(set(days)) == 7
+
+
+def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
+    from flowfuse.data.database import connect, migrate, newest_schema
+
+    connection = connect(tmp_path / "flowfuse.db")
+    old = tmp_path / "migrations"
+    old.mkdir()
+    for file in sorted(MIGRATIONS.glob("*.sql"))[:3]:
+        (old / file.name).write_text(file.read_text())
+    migrate(connection, old)
+    backups = Backups(tmp_path, MIGRATIONS, Moved())  # type: ignore[arg-type]
+    migrate(connection, MIGRATIONS, backups.before_migration)
+    connection.close()
+    (made,) = backups.list()
+    assert made.manifest.schema == 3
+    assert "schema 3" in made.manifest.reason
+    assert backups.before_migration(newest_schema(MIGRATIONS)) is None
+    assert backups.before_migration(0) is None

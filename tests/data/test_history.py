@@ -1,0 +1,200 @@
+"""History stays small: by age, number and size, without touching what runs; the disk gets it back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.local import LocalServer
+
+DAY_US = 86400 * 1_000_000
+BIG = {
+    "id": "big",
+    "nodes": [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "a", "type": "transform.set", "config": {"fields": {"v": "{{ trigger }}"}}},
+    ],
+    "edges": [{"from": "go", "to": "a"}],
+}
+WAITS = {
+    "id": "waits",
+    "nodes": [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "hold", "type": "action.wait", "config": {"seconds": "1000d"}},
+    ],
+    "edges": [{"from": "go", "to": "hold"}],
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LocalServer]:
+    running = LocalServer(tmp_path / "data").start()
+    yield running
+    running.stop()
+
+
+def run(server: LocalServer, name: str, value: Any = None) -> str:
+    body = {"input": value, "version": "published", "wait": 20 if name != "waits" else 0}
+    answer = server.api("POST", f"/workflows/{name}/run", body)
+    assert answer.status == 202, answer.raw
+    return str(answer.json["id"])
+
+
+def collect(server: LocalServer) -> int:
+    return int(server.call(server.app.engine.retention.collect("main")))
+
+
+def rows(server: LocalServer, sql: str, *parameters: Any) -> list[Any]:
+    return [tuple(row) for row in server.call(server.app.engine.database.rows(sql, parameters))]
+
+
+def make_older(server: LocalServer, ids: list[str], days: float) -> None:
+    from flowfuse.clock import id_bytes
+
+    def change(connection: Any) -> None:
+        for each in ids:
+            connection.execute(
+                "UPDATE executions SET created = created - ?1, finished = finished - ?1 WHERE id = ?2",
+                (int(days * DAY_US), id_bytes(each)),
+            )
+
+    server.call(server.app.engine.database.write(change))
+
+
+def settings(server: LocalServer, **changes: Any) -> None:
+    answer = server.api(
+        "PATCH", "/settings", {key.replace("__", "."): value for key, value in changes.items()}
+    )
+    assert answer.status == 200, answer.raw
+
+
+def test_by_age_and_never_what_runs(server: LocalServer) -> None:
+    server.publish(BIG)
+    server.publish(WAITS)
+    old, young, waiting = run(server, "big", 1), run(server, "big", 2), run(server, "waits")
+    make_older(server, [old, waiting], 31)
+    assert collect(server) == 1
+    assert {each["id"] for each in server.executions()} == {young, waiting}
+    assert server.api("GET", f"/executions/{old}").status == 404
+    assert rows(server, "SELECT count(DISTINCT execution_id) FROM segments") == [(2,)]
+    settings(server, history__keep_days=0)
+    make_older(server, [young], 10_000)
+    assert collect(server) == 0
+
+
+def test_a_workflows_own_span(server: LocalServer) -> None:
+    server.publish({**BIG, "settings": {"keep": "1h"}})
+    old, young = run(server, "big"), run(server, "big")
+    make_older(server, [old], 0.1)
+    assert collect(server) == 1
+    assert [each["id"] for each in server.executions()] == [young]
+
+
+def test_by_number(server: LocalServer) -> None:
+    server.publish(BIG)
+    server.publish(WAITS)
+    waiting = run(server, "waits")
+    ids = [run(server, "big", number) for number in range(12)]
+    [run(server, "waits") for _ in range(3)]
+    settings(server, history__keep_count=2)
+    assert collect(server) == 10
+    kept = {each["id"] for each in server.executions()}
+    assert set(ids) & kept == set(ids[-2:])
+    assert waiting in kept
+
+
+def test_by_size_and_the_disk_gets_it_back(server: LocalServer) -> None:
+    server.publish(BIG)
+    import random
+
+    noise = random.Random(1)
+    for _ in range(20):
+        run(server, "big", noise.randbytes(150_000).hex())
+    server.call(server.app.engine.database.write(lambda c: None))
+    before = server.api("GET", "/storage").json
+    settings(server, history__keep_bytes=1_000_000)
+    assert collect(server) > 10
+    assert rows(server, "SELECT freelist_count FROM pragma_freelist_count()") == [(0,)]
+    after = server.api("GET", "/storage").json
+    assert after["free_in_database"] == 0
+    assert before["accepting"] is after["accepting"] is True
+    pages = rows(server, "SELECT page_count FROM pragma_page_count()")[0][0]
+    assert pages * 4096 < 2_000_000
+
+
+def test_a_large_value_stays_while_a_run_holds_it(server: LocalServer) -> None:
+    server.publish(BIG)
+    value = "x" * 400_000
+    first, second = run(server, "big", value), run(server, "big", value)
+    count = rows(server, "SELECT count(*) FROM blobs")
+    assert count == [(2,)]  # the input, and the object around it: each once
+    make_older(server, [first], 31)
+    collect(server)
+    assert server.api("GET", f"/executions/{second}").json["result"] == {"v": value}
+    make_older(server, [second], 31)
+    collect(server)
+    assert rows(server, "SELECT count(*) FROM blobs") == [(0,)]
+    assert rows(server, "SELECT count(*) FROM blob_references") == [(0,)]
+
+
+def test_the_gauge_says_what_takes_the_space(server: LocalServer) -> None:
+    server.publish(BIG)
+    run(server, "big", "y" * 400_000)
+    usage = server.api("GET", "/storage").json
+    parts = {part["name"]: part["bytes"] for part in usage["parts"]}
+    assert set(parts) == {"executions", "outputs", "large values", "workflows", "other"}
+    assert usage["database"] > 0
+    assert usage["disk_size"] > usage["disk_free"] > 0
+
+
+def test_accepting_stops_before_the_disk_is_full(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+    from collections import namedtuple
+
+    server.publish(BIG)
+    running = run(server, "big")
+    usage = namedtuple("usage", "total used free")
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**10, 10**10 - 5_000_000, 5_000_000))
+    deadline = time.monotonic() + 10
+    while (answer := server.api("POST", "/workflows/big/run", {})).status != 503:
+        assert time.monotonic() < deadline
+    assert answer.json["title"] == "disk_low"
+    assert "5 MB left" in answer.json["detail"]
+    assert server.api("GET", f"/executions/{running}").status == 200
+    assert server.api("GET", "/ready").status == 503
+    monkeypatch.setattr(shutil, "disk_usage", real)
+    while server.api("POST", "/workflows/big/run", {}).status != 202:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"history.keep_days": -1}, "history.keep_days"),
+        ({"history.keep_days": "soon"}, "history.keep_days"),
+        ({"history.nothing": 1}, "history.nothing"),
+        ({"history.keep_days": 3, "backup.hourly": 0}, "backup.hourly"),
+        ([1], "body"),
+    ],
+)
+def test_a_setting_that_cannot_be(server: LocalServer, changes: Any, field: str) -> None:
+    answer = server.api("PATCH", "/settings", changes)
+    assert (answer.status, answer.json["field"]) == (400, field)
+    items = {each["key"]: each for each in server.api("GET", "/settings").json["items"]}
+    assert (items["history.keep_days"]["value"], items["history.keep_days"]["changed"]) == (30, False)
+
+
+def test_a_setting_comes_and_goes(server: LocalServer) -> None:
+    settings(server, history__keep_days=7)
+    items = {each["key"]: each for each in server.api("GET", "/settings").json["items"]}
+    assert (items["history.keep_days"]["value"], items["history.keep_days"]["default"]) == (7, 30)
+    settings(server, history__keep_days=None)
+    items = {each["key"]: each for each in server.api("GET", "/settings").json["items"]}
+    assert (items["history.keep_days"]["value"], items["history.keep_days"]["changed"]) == (30, False)
