@@ -18,6 +18,7 @@ from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.backup import Backups
 from flowfuse.data.database import Database
+from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
@@ -34,6 +35,7 @@ from flowfuse.engine.follow_ups import FollowUps
 from flowfuse.engine.history import History
 from flowfuse.engine.operations import Editor
 from flowfuse.engine.queue import QueueManager
+from flowfuse.engine.retry import Retry
 from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.scheduler import DateJob, SchedulerService
 from flowfuse.engine.state import StateManager
@@ -155,6 +157,17 @@ class Engine:
         self.rollback = Rollback(
             self.executions, self.state, self.history, self.controller, self.ids, self.clock
         )
+        self.dead_letters = DeadLetters(self.database, self.clock)
+        self.retry = Retry(
+            self.executions,
+            self.workflows,
+            self.state,
+            self.history,
+            self.dead_letters,
+            self.controller,
+            self.ids,
+            self.clock,
+        )
         self.drafts = Drafts(
             self.workflows, self.validation, self.controller, self.catalogue, self.clock, self.ids, self.bus
         )
@@ -169,6 +182,7 @@ class Engine:
         async with AsyncExitStack() as stack:
             await self.database.open()
             stack.push_async_callback(self.database.close)
+            await self.files.open()
             self.vault.unlock(Sealer(await self._master_key()))
             stack.push_async_callback(self.api.close)
             stack.push_async_callback(self.code.close)
@@ -258,6 +272,8 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "drafts": engine.drafts,
         "history": engine.history,
         "rollback": engine.rollback,
+        "retries": engine.retry,
+        "dead_letters": engine.dead_letters,
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,

@@ -18,6 +18,7 @@ import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,17 @@ MAX_NAME = 255
 OCTETS = "application/octet-stream"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
-_COUNT_OF_OLD = 1000
+_AT_ONCE = 500
+_UNREFERRED = (
+    "touched < ? AND NOT EXISTS (SELECT 1 FROM file_references AS r "
+    "WHERE r.workspace_id = files.workspace_id AND r.hash = files.hash)"
+)
+_OLD = f"SELECT workspace_id, hash FROM files WHERE {_UNREFERRED} LIMIT ?"
+_DELETE = f"DELETE FROM files WHERE workspace_id = ? AND hash = ? AND {_UNREFERRED}"
+_GONE = (
+    "SELECT DISTINCT execution_id FROM file_references AS r WHERE NOT EXISTS "
+    "(SELECT 1 FROM executions WHERE executions.id = r.execution_id) LIMIT ?"
+)
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -221,40 +232,77 @@ class FileStore:
             raise TooLarge(what="file", limit=limit)
         return await asyncio.to_thread(path.read_bytes)
 
+    async def open(self) -> None:
+        """Clear away what a process before this one was writing when it ended."""
+        await asyncio.to_thread(self._clear_temporary)
+
     async def watch(self) -> None:
         """The loop that takes away what nothing refers to. Never returns."""
-        await asyncio.to_thread(self._clear_temporary)
+        await self._take_strays()
         while True:
             await self.sweep()
             await asyncio.sleep(SWEEP_EVERY)
 
     async def sweep(self, kept: float = KEPT_UNREFERRED) -> int:
-        """Take away the files that nothing has referred to for `kept` seconds; how many."""
+        """Take away the files that nothing has referred to for `kept` seconds; how many.
+
+        What to look at is found beside the writer; each is judged again where it is taken away.
+        """
         before = self._clock.now_us() - int(kept * 1e6)
-        await self._database.write(_forget_gone_executions)
+        await self._forget_gone_executions()
         count = 0
         while True:
-            gone: int = await self._database.write(lambda connection: self._take_away(connection, before))
+            rows = await self._database.rows(_OLD, (before, _AT_ONCE))
+            found = [(row["workspace_id"], bytes(row["hash"])) for row in rows]
+            gone: int = await self._database.write(partial(self._take_away, found, before))
             count += gone
-            if gone < _COUNT_OF_OLD:
+            if not gone or len(found) < _AT_ONCE:
                 return count
 
-    def _take_away(self, connection: sqlite3.Connection, before: int) -> int:
-        rows = connection.execute(
-            "DELETE FROM files WHERE (workspace_id, hash) IN ("
-            "SELECT workspace_id, hash FROM files WHERE touched < ? AND NOT EXISTS ("
-            "SELECT 1 FROM file_references AS r WHERE r.workspace_id = files.workspace_id "
-            "AND r.hash = files.hash) LIMIT ?) RETURNING hash",
-            (before, _COUNT_OF_OLD),
-        ).fetchall()
-        for row in rows:
-            digest = bytes(row[0])
-            if connection.execute("SELECT 1 FROM files WHERE hash = ? LIMIT 1", (digest,)).fetchone() is None:
-                self.path(digest.hex()).unlink(missing_ok=True)
-        return len(rows)
+    def _take_away(
+        self, found: Sequence[tuple[str, bytes]], before: int, connection: sqlite3.Connection
+    ) -> int:
+        gone = 0
+        for workspace, digest in found:
+            if connection.execute(_DELETE, (workspace, digest, before)).rowcount:
+                gone += 1
+                self._unlink_unknown(connection, digest)
+        return gone
+
+    def _unlink_unknown(self, connection: sqlite3.Connection, digest: bytes) -> None:
+        """Remove a file's content, where no workspace has the file any more."""
+        if connection.execute("SELECT 1 FROM files WHERE hash = ? LIMIT 1", (digest,)).fetchone() is None:
+            self.path(digest.hex()).unlink(missing_ok=True)
+
+    async def _forget_gone_executions(self) -> None:
+        """References of executions that are not there any more, whoever removed them."""
+        while True:
+            rows = await self._database.rows(_GONE, (_AT_ONCE,))
+            gone = [(bytes(row["execution_id"]),) for row in rows]
+            if not gone:
+                return
+            await self._database.write(partial(_delete_references, gone))
+
+    async def _take_strays(self) -> None:
+        """Content that got its place just before the process ended, and so never its row."""
+        for digests in await asyncio.to_thread(self._old_content):
+            await self._database.write(partial(self._unlink_all_unknown, digests))
+
+    def _unlink_all_unknown(self, digests: Sequence[bytes], connection: sqlite3.Connection) -> None:
+        for digest in digests:
+            self._unlink_unknown(connection, digest)
+
+    def _old_content(self) -> list[list[bytes]]:
+        """The names of all content that is older than a day, in handfuls."""
+        oldest = self._clock.now_us() / 1e6 - KEPT_UNREFERRED
+        found = [
+            bytes.fromhex(path.name)
+            for path in self.folder.glob("??/*")
+            if _HASH.fullmatch(path.name) and path.stat().st_mtime < oldest
+        ]
+        return [found[at : at + _AT_ONCE] for at in range(0, len(found), _AT_ONCE)]
 
     def _clear_temporary(self) -> None:
-        """What a process before this one was writing when it ended."""
         if self.temporary.is_dir():
             for path in self.temporary.iterdir():
                 path.unlink(missing_ok=True)
@@ -288,11 +336,8 @@ def let_go(connection: sqlite3.Connection, execution: bytes) -> None:
     connection.execute("DELETE FROM file_references WHERE execution_id = ?", (execution,))
 
 
-def _forget_gone_executions(connection: sqlite3.Connection) -> None:
-    connection.execute(
-        "DELETE FROM file_references WHERE NOT EXISTS "
-        "(SELECT 1 FROM executions WHERE executions.id = file_references.execution_id)"
-    )
+def _delete_references(executions: Sequence[tuple[bytes]], connection: sqlite3.Connection) -> None:
+    connection.executemany("DELETE FROM file_references WHERE execution_id = ?", executions)
 
 
 def _sync_folder(folder: Path) -> None:

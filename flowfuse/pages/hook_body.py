@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from flowfuse.data.files import FileStore, FileWriter
+from flowfuse.data.files import FileStore, FileWriter, as_file
 from flowfuse.errors import RequestInvalid, TooLarge
 from flowfuse.integrations.webhooks import Check
 from flowfuse.model import Value
@@ -90,7 +90,10 @@ def decode(raw: bytes, kind: str) -> Value:
         return None
     if kind == "application/json" or kind.endswith("+json") or not kind:
         try:
-            return msgspec.json.decode(raw)
+            value: Value = msgspec.json.decode(raw)
+            if b"$file" in raw or b"\\u0024" in raw:
+                _refuse_files(value)
+            return value
         except (ValueError, RecursionError) as error:
             if kind:
                 reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -103,6 +106,20 @@ def decode(raw: bytes, kind: str) -> Value:
         raise RequestInvalid(
             field="body", reason=f"a body of {kind or 'no type'} that is no text is not taken"
         ) from None
+
+
+def _refuse_files(value: Value) -> None:
+    """A file's value from outside would stand for any file whose hash the caller knows. Raises
+    RequestInvalid."""
+    left = [value]
+    while left:
+        current = left.pop()
+        if as_file(current) is not None:
+            raise RequestInvalid(field="body", reason="a file is sent as itself, not by its “$file” value")
+        if isinstance(current, dict):
+            left.extend(current.values())
+        elif isinstance(current, list):
+            left.extend(current)
 
 
 async def read_file(

@@ -23,14 +23,12 @@ from flowfuse.engine.plan import Plan
 from flowfuse.engine.run import Run
 from flowfuse.engine.validation import errors_of
 from flowfuse.errors import (
-    CallDenied,
     Duplicate,
     FlowFuseError,
     MethodNotTaken,
     NotFound,
     OutputInvalid,
     RequestInvalid,
-    Unavailable,
     WorkflowInvalid,
 )
 from flowfuse.events import EventBus, WorkflowChanged
@@ -40,19 +38,21 @@ from flowfuse.integrations.webhooks import NO_CHECK, Check, open_check
 from flowfuse.model import TERMINAL, Answer, State, Value, Workflow
 from flowfuse.node import check_incoming
 from flowfuse.nodes.triggers.webhook import WebhookParams
-from flowfuse.pages.answers import problem_bytes, status_of
+from flowfuse.pages.answers import problem_bytes
+from flowfuse.pages.hook_answers import (
+    JSON,
+    PROBLEM,
+    location_of,
+    send_answer,
+    send_error,
+    send_state,
+    send_whole,
+)
 from flowfuse.pages.hook_body import PARTS, decode, is_text, query_of, read_file, read_parts, read_whole
 
 log = logging.getLogger("flowfuse.hooks")
 
 DELIVERY_HEADERS = (b"idempotency-key", b"webhook-id", b"x-github-delivery")
-_JSON = (b"content-type", b"application/json")
-_PROBLEM = (b"content-type", b"application/problem+json")
-# Whatever a workflow answers, its text must not run as a page of this origin: no header of a document's
-# takes the sandbox away, sets a cookie, or frames the answer anew.
-_GUARD = ((b"content-security-policy", b"sandbox"), (b"x-content-type-options", b"nosniff"))
-_WITHHELD = (b"content-length", b"transfer-encoding", b"connection", b"set-cookie", *dict(_GUARD))
-_NO_BODY = (204, 304)
 _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,200})"|([^;\s]{1,200}))""", re.IGNORECASE)
 
 
@@ -173,10 +173,10 @@ class Hooks:
             target, params = await self._table.find(_path(scope, "/hook/"))
             await self._call(target, params, scope, receive, send)
         except FlowFuseError as error:
-            await _send_error(send, error)
+            await send_error(send, error)
         except Exception:
             log.exception("A webhook call broke")
-            await _send_error(send, FlowFuseError())
+            await send_error(send, FlowFuseError())
 
     async def draft(self, scope: Any, receive: Any, send: Any) -> None:
         """A call of /hook-draft/<path>: runs the draft as a test."""
@@ -184,10 +184,10 @@ class Hooks:
             target, params = await self._find_draft(_path(scope, "/hook-draft/"))
             await self._call(target, params, scope, receive, send)
         except FlowFuseError as error:
-            await _send_error(send, error)
+            await send_error(send, error)
         except Exception:
             log.exception("A webhook call of a draft broke")
-            await _send_error(send, FlowFuseError())
+            await send_error(send, FlowFuseError())
 
     async def _find_draft(self, path: str) -> tuple[Target, dict[str, str]]:
         for workspace, name in await self._workflows.with_webhook(path):
@@ -214,7 +214,7 @@ class Hooks:
         if method not in target.params.methods:
             allowed = ", ".join(target.params.methods)
             error = MethodNotTaken(method=method, allowed=allowed)
-            await _send(send, 405, [_PROBLEM, (b"allow", allowed.encode())], problem_bytes(error, 405))
+            await send_whole(send, 405, [PROBLEM, (b"allow", allowed.encode())], problem_bytes(error, 405))
             return
         value, delivery = await self._read(target, params, scope, receive)
         run = self._controller.start(
@@ -279,78 +279,31 @@ class Hooks:
         else:
             run = await self._controller.wait_answer(run, target.params.respond_timeout)
         if target.params.respond == "at_once":
-            await _send(send, 202, [_JSON, _location(run.id)], b'{"id":"%b"}' % id_text(run.id).encode())
+            await send_whole(
+                send, 202, [JSON, location_of(run.id)], b'{"id":"%b"}' % id_text(run.id).encode()
+            )
             return
-        await _send_outcome(send, run.id, run.state, run.answer, run.result, target)
+        await self._send_outcome(send, run.id, run.state, run.answer, run.result, target)
 
     async def _answer_again(self, execution: bytes, target: Target, send: Any) -> None:
         """A delivery that came before gets the first run's answer."""
         if target.params.respond == "at_once":
-            await _send(
-                send, 202, [_JSON, _location(execution)], b'{"id":"%b"}' % id_text(execution).encode()
+            await send_whole(
+                send, 202, [JSON, location_of(execution)], b'{"id":"%b"}' % id_text(execution).encode()
             )
             return
         state, answer, result = await self._history.outcome(
             target.workspace, execution, target.params.respond_timeout
         )
-        await _send_outcome(send, execution, state, answer, result, target)
+        await self._send_outcome(send, execution, state, answer, result, target)
 
-
-async def _send_outcome(
-    send: Any, execution: bytes, state: State, answer: Answer | None, result: Value, target: Target
-) -> None:
-    if answer is not None and target.params.respond == "respond_node":
-        await _send_answer(send, answer)
-    elif state is State.completed:
-        await _send(send, 200, [_JSON, *_GUARD], msgspec.json.encode(result))
-    elif state in TERMINAL:
-        body = {
-            "type": "/errors/run_failed", "title": "run_failed", "status": 500,
-            "detail": f"The run ended as {state.name}.", "id": id_text(execution),
-        }  # fmt: skip
-        await _send(send, 500, [_PROBLEM], msgspec.json.encode(body))
-    else:
-        body = {"id": id_text(execution), "state": state.name}
-        await _send(send, 202, [_JSON, _location(execution)], msgspec.json.encode(body))
-
-
-async def _send_answer(send: Any, answer: Answer) -> None:
-    """What the respond node says: a text as it is, all else as JSON."""
-    body = answer.body
-    if isinstance(body, str):
-        kind, content = b"text/plain; charset=utf-8", body.encode()
-    else:
-        kind, content = b"application/json", msgspec.json.encode(body)
-    if not answer.headers:
-        await _send(send, answer.status, [(b"content-type", kind), *_GUARD], content)
-        return
-    headers = [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers.items()]
-    headers = [pair for pair in headers if pair[0] not in _WITHHELD]
-    if all(name != b"content-type" for name, _ in headers):
-        headers.append((b"content-type", kind))
-    await _send(send, answer.status, [*headers, *_GUARD], content)
-
-
-def _location(execution: bytes) -> tuple[bytes, bytes]:
-    return b"location", b"/api/v1/executions/%b" % id_text(execution).encode()
-
-
-async def _send_error(send: Any, error: FlowFuseError) -> None:
-    status = status_of(error)
-    headers = [_PROBLEM]
-    if isinstance(error, Unavailable):
-        headers.append((b"retry-after", b"%d" % int(error.retry_after)))
-    if isinstance(error, CallDenied) and error.parameters["challenge"]:
-        headers.append((b"www-authenticate", error.parameters["challenge"].encode()))
-    await _send(send, status, headers, problem_bytes(error, status))
-
-
-async def _send(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    if status in _NO_BODY:
-        body = b""
-    headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    async def _send_outcome(
+        self, send: Any, execution: bytes, state: State, answer: Answer | None, result: Value, target: Target
+    ) -> None:
+        if answer is not None and target.params.respond == "respond_node":
+            await send_answer(send, answer, self._files, target.workspace)
+        else:
+            await send_state(send, execution, state, result)
 
 
 def _path(scope: Any, mount: str) -> str:

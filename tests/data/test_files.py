@@ -148,10 +148,23 @@ async def test_a_disk_that_refuses_is_a_clear_error(
 async def test_what_a_killed_process_was_writing_is_cleared(store: FileStore) -> None:
     store.temporary.mkdir(parents=True)
     (store.temporary / "half").write_bytes(b"x")
+    await store.open()
+    assert there(store) == []
+
+
+async def test_content_that_never_got_its_row_is_taken_away(store: FileStore) -> None:
+    kept = await store.save("main", b"kept", "x", "")
+    stray, fresh = (hashlib.sha256(data).hexdigest() for data in (b"stray", b"fresh"))
+    for name in (stray, fresh):
+        store.path(name).parent.mkdir(parents=True, exist_ok=True)
+        store.path(name).write_bytes(b"x")
+    for name in (stray, kept.sha256):
+        os.utime(store.path(name), (1, 1))
     watching = asyncio.create_task(store.watch())
-    while (store.temporary / "half").exists():
+    while store.path(stray).exists():
         await asyncio.sleep(0.01)
     watching.cancel()
+    assert there(store) == sorted([fresh, kept.sha256])
 
 
 @pytest.mark.parametrize(

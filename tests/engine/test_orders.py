@@ -41,6 +41,10 @@ def effect(name: str, **fields: Any) -> dict[str, Any]:
     return {"id": name, "type": "test.effect", "config": {**config, **fields.pop("config", {})}, **fields}
 
 
+def detached(name: str, **fields: Any) -> dict[str, Any]:
+    return {**effect(name, **fields), "type": "test.detached"}
+
+
 WAIT = {"id": "wait", "type": "action.wait", "config": {"seconds": 5}}
 DOCUMENTS = {
     "chain": workflow([effect("a"), effect("b"), effect("c")], ["start>a", "a>b", "b>c"]),
@@ -68,6 +72,10 @@ DOCUMENTS = {
     ),
     "pure": workflow([{"id": "set", "type": "transform.set", "config": {"fields": {"v": 1}}}], ["start>set"]),
     "only": workflow([], []),
+    "detached": workflow(
+        [detached("a"), effect("b"), detached("c", seconds=3), detached("d")],
+        ["start>a", "a>b", "b>c", "b>d"],
+    ),
     "interrupted": workflow([effect("a", on_interrupted="fail"), effect("b")], ["start>a", "a>b"]),
 }
 

@@ -157,8 +157,44 @@ def test_a_caller_that_leaves_in_the_middle_leaves_nothing(server: LocalServer, 
     assert server.executions(workflow=path.rpartition("/")[2]) == []
 
 
-def test_a_file_by_a_value_of_ones_own_is_not_taken_for_kept(server: LocalServer, publish: Publish) -> None:
-    """Whoever writes a file's value into JSON gets no file by it, nor can they break anything."""
+def test_a_file_by_a_value_of_ones_own_is_refused(server: LocalServer, publish: Publish) -> None:
+    """A file's value stands for content; whoever knows a hash must not get the file by it."""
     url = publish()
-    for name in ("0" * 64, "../../../etc/passwd", 5, None, {"$file": 1}):
-        assert body_of(request("POST", url, {"$file": name})) == {"$file": name}
+    for body in (b'{"$file": "%b"}' % (b"0" * 64), b'{"a": [{"\\u0024file": "%b"}]}' % (b"a" * 64)):
+        answer = request("POST", url, body)
+        assert (answer.status, answer.json["field"]) == (400, "body")
+    for value in ("../../../etc/passwd", 5, None, {"$file": 1}):
+        assert body_of(request("POST", url, {"$file": value})) == {"$file": value}
+
+
+def test_a_file_is_answered_as_itself(server: LocalServer) -> None:
+    hook = {"id": "hook", "type": "trigger.webhook", "config": {"path": "give", "respond": "respond_node"}}
+    node = {
+        "id": "answer",
+        "type": "action.respond",
+        "config": {"body": "{{ trigger.body }}", "headers": {"X-A": "1"}},
+    }
+    server.publish({"id": "give", "nodes": [hook, node], "edges": [{"from": "hook", "to": "answer"}]})
+    raw = os.urandom(2_500_000)
+    answer = request("POST", f"{server.base}/hook/give", raw, {"content-type": "image/png"})
+    assert (answer.status, answer.raw) == (200, raw)
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''body"
+    assert (answer.headers["content-security-policy"], answer.headers["x-a"]) == ("sandbox", "1")
+
+
+def test_a_full_disk_refuses_a_file_and_keeps_the_rest(
+    server: LocalServer, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = publish()
+
+    def full(handle: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("flowfuse.data.files.os.write", full)
+    answer = request("POST", url, b"x" * 100, {"content-type": "image/png"})
+    assert (answer.status, answer.json["code"]) == (503, "file_not_kept")
+    assert "No space left" in answer.json["detail"]
+    assert body_of(request("POST", url, {"a": 1})) == {"a": 1}
+    monkeypatch.undo()
+    assert body_of(request("POST", url, b"x" * 100, {"content-type": "image/png"}))["size"] == 100

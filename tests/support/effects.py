@@ -88,6 +88,16 @@ class EffectNode(NodeType):
         return Output("main", params.value)
 
 
+class DetachedNode(EffectNode):
+    """The same, but pure and worked out elsewhere: it may run again, and its start is not recorded."""
+
+    type = "test.detached"
+    title = "Detached"
+    summary = "Works something out elsewhere."
+    effects = False
+    detached = True
+
+
 def _failure(params: EffectParams) -> Exception:
     if params.failure == "remote":
         error = RemoteError(method="POST", host="test", status=503, detail="")

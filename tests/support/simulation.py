@@ -32,7 +32,7 @@ from flowfuse.events import EventBus
 from flowfuse.model import TERMINAL, Event, Execution, ExecutionDetail, State, Value, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.nodes import described
-from tests.support.effects import EffectNode, Ledger
+from tests.support.effects import DetachedNode, EffectNode, Ledger
 
 T = TypeVar("T")
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
@@ -311,7 +311,7 @@ class Engine:
         self.workflows = WorkflowRepository(self.database, self.clock, _no_edits)
         self.bus = EventBus()
         self.state = StateManager(self.executions, self.workflows)
-        EFFECT.ledger, EFFECT.clock = world.ledger, self.clock
+        EffectNode.ledger, EffectNode.clock = world.ledger, self.clock
         self.catalogue = CATALOGUE
         self.queue = QueueManager(self.database)
         self.controller = ExecutionController(
@@ -450,7 +450,7 @@ class Engine:
 
 
 EFFECT = EffectNode()
-CATALOGUE = Catalogue([*described(), EFFECT])
+CATALOGUE = Catalogue([*described(), EFFECT, DetachedNode()])
 """All real node types, and the effect that the ledger counts."""
 _PLANS: dict[bytes, Plan] = {}
 

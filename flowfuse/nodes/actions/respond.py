@@ -14,7 +14,9 @@ class RespondParams(Params, frozen=True):
 
     status: Annotated[int, form("Status", "The HTTP status.", widget="number", ge=100, le=599)] = 200
     headers: Annotated[dict[str, Any], form("Headers", "Of the answer.", widget="key_value")] = {}  # noqa: RUF012
-    body: Annotated[Any, form("Body", "A text goes out as it is, all else as JSON.", widget="json")] = None
+    body: Annotated[
+        Any, form("Body", "A text or a file goes out as it is, all else as JSON.", widget="json")
+    ] = None
 
 
 class Respond(NodeType):

@@ -91,7 +91,7 @@ class WebhookParams(Params, frozen=True):
              "X-GitHub-Delivery. A second call with the same id gets the first run's answer.", kind="plain"),
     ] = ""  # fmt: skip
     max_bytes: Annotated[
-        int, form("Largest body", "Bytes.", widget="number", kind="plain", ge=1, le=1_000_000_000)
+        int, form("Largest body", "Bytes.", widget="number", kind="plain", ge=1, le=10_000_000_000)
     ] = MAX_BYTES
 
 
