@@ -44,6 +44,17 @@ ONE = "/workflows/{workflow:str}"
 TABS = ("node", "timeline", "input", "problems")
 STARTS = ("trigger.manual", "trigger.webhook", "trigger.schedule")
 """What an empty canvas offers first."""
+PRESETS = (
+    ("*/15 * * * *", "every 15 minutes"), ("0 * * * *", "every hour"), ("0 9 * * *", "daily at 9"),
+    ("0 9 * * 1-5", "weekdays at 9"), ("0 9 * * 1", "Mondays at 9"), ("0 9 1 * *", "the 1st of a month"),
+)  # fmt: skip
+KINDS = (
+    ("bearer", "a token in the header “Authorization”", (("token", "Token", True),)),
+    ("header", "a header of its own", (("name", "Header", False), ("value", "Value", True))),
+    ("basic", "user and password", (("user", "User", False), ("password", "Password", True))),
+    ("query", "a parameter of the address", (("name", "Parameter", False), ("value", "Value", True))),
+)
+"""The kinds of credentials in words, with the fields of their secret halves."""
 SHOWN_JSON = 200_000
 LOOKED_BACK = 20
 """Runs among which the last whole one is looked for."""
@@ -91,6 +102,7 @@ async def editor_page(
         chosen=request.query_params.get("node", ""),
         tab=chosen_tab(request, TABS, "node"),
         triggers=_triggers(drawing.graph),
+        kinds=KINDS,
         ghosts=[entry for entry in palette(catalogue) if entry.type in STARTS],
         input_text=await _input_text(request, draft, executions, history),
     )
@@ -162,6 +174,7 @@ async def bench(
         known=known,
         run=detail.execution if detail is not None else None,
         credentials=await vault.list(workspace),
+        presets=PRESETS,
         hooks=_hooks(request, draft) if placed.type == "trigger.webhook" else [],
         timeout_words=default_timeout(node_type, placed) if node_type is not None else "",
         **_values(placed, known),

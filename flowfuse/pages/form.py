@@ -91,7 +91,7 @@ def _field(each: ParamField, given: Mapping[str, Any], parent: str, problems: li
         text="" if value is UNSET else text_of(value),
         default="" if each.default in (None, "", [], {}) else text_of(each.default),
         on=shown is True,
-        choices=[Choice(str(c), _WORDS.get(str(c), str(c))) for c in _literals(inner)],
+        choices=[Choice(str(c), _WORDS.get(str(c), str(c).replace("_", " "))) for c in _literals(inner)],
         rows=_rows(value, struct),
         columns=_columns(struct, {}),
         problems=problems,

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from flowfuse.engine.recurrence import parse_recurrence
+from flowfuse.errors import ScheduleInvalid
 from flowfuse.model import Node
 from flowfuse.node import NodeType
 
@@ -81,12 +83,16 @@ def _webhook(config: dict[str, Any]) -> str:
 
 
 def _schedule(config: dict[str, Any]) -> str:
-    zone = f", {config['timezone']}" if config.get("timezone") else ""
-    if config.get("every"):
-        return f"Every {config['every']}{zone}"
-    if config.get("at"):
-        return f"Once, at {config['at']}{zone}"
-    return f"{config.get('cron', '')}{zone}"
+    zone = str(config.get("timezone") or "")
+    try:
+        recurrence = parse_recurrence(
+            cron=config.get("cron", ""), every=config.get("every"), at=config.get("at", ""),
+            timezone=zone or "UTC", anchor_us=0,
+        )  # fmt: skip
+        words = recurrence.words()
+    except (ScheduleInvalid, AttributeError, TypeError, ValueError):
+        words = str(config.get("cron") or config.get("every") or config.get("at") or "")
+    return f"{words}, {zone}" if zone and words else words
 
 
 def _http(config: dict[str, Any]) -> str:

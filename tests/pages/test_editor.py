@@ -132,7 +132,7 @@ def test_a_dragged_card_is_one_step_of_undo_that_outlives_a_reload(
 
 def write(page: Page, label: str, text: str) -> None:
     """Write into an expression field as a person does: into the editor that opens there."""
-    page.get_by_label(label).click()
+    page.locator("#form").get_by_label(label).click()
     expect(page.locator("#form .cm-content")).to_be_focused()
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(text) if text else page.keyboard.press("Delete")

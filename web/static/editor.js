@@ -4,6 +4,7 @@ import { listenToTabs, openTab } from './bench.js'
 import { Actions } from './editor/actions.js'
 import { Bench } from './editor/bench.js'
 import { Board } from './editor/board.js'
+import { listenToExtras } from './editor/extras.js'
 import { Form } from './editor/form.js'
 import { Gestures } from './editor/gestures.js'
 import { listenToClipboard } from './editor/clipboard.js'
@@ -36,6 +37,7 @@ const redrawMap = listenToMinimap(board, view)
 
 view.onChange = redrawMap
 listenToTabs()
+const showSchedule = listenToExtras(store)
 listenToSaving(store, board)
 listenToKeys(board, view, actions, commands)
 
@@ -45,6 +47,7 @@ store.addEventListener('change', ({ detail: { why, delta, foreign, label } }) =>
   document.getElementById('start').hidden = store.doc.nodes.length > 0
   for (const [part, id] of Object.entries(parts)) if (delta?.parts[part] !== undefined) replacePart(id, delta.parts[part])
   if (delta) showProblems(delta.problems)
+  showSchedule()
   if (why === 'undo' || why === 'redo') commands.told(why, label)
   if (bench.shown && (why === 'undo' || why === 'redo' || foreign?.includes(bench.shown))) bench.show({ again: true })
   if (bench.shown && !store.node(bench.shown)) board.select([])

@@ -54,9 +54,8 @@ export class Bench {
     this.#shown = id
     this.names = names
     this.path = path
-    this.panel.innerHTML = bench
+    this.#put(bench, keep)
     this.who.innerHTML = who
-    if (keep) this.#restore(keep)
     this.#showView()
     this.form.shown({ path, run: this.panel.querySelector('.bench').dataset.run })
     this.#address(id)
@@ -72,7 +71,7 @@ export class Bench {
     if (!document.getElementById('add').hidden) return
     if (this.dock.querySelector('[data-tab="node"]').getAttribute('aria-selected') !== 'true') openTab('node')
     document.body.classList.remove('is-closed')
-    const fields = [...this.panel.querySelectorAll('#form [data-path]')].filter((field) => field.offsetParent)
+    const fields = [...this.panel.querySelectorAll('#form [data-path]')].filter((field) => field.checkVisibility())
     const empty = fields.find((field) => (field.getAttribute('aria-required') || field.required) && !field.value)
     const first = empty ?? fields[0]
     const target = first?.matches('.rows') ? first.querySelector('input, textarea, button') : first
@@ -106,6 +105,28 @@ export class Bench {
     if (id) address.searchParams.set('node', id)
     else address.searchParams.delete('node')
     history.replaceState(history.state, '', address)
+  }
+
+  /** Show the new bench; a field that somebody is typing in stays as it is. */
+  #put(html, keep) {
+    const form = document.getElementById('form')
+    const typing = keep && form?.contains(document.activeElement) ? document.activeElement.closest('[data-field]') : null
+    if (!typing) {
+      this.panel.innerHTML = html
+      if (keep) this.#restore(keep)
+      return
+    }
+    const template = document.createElement('template')
+    template.innerHTML = html
+    const fresh = template.content.firstElementChild
+    const bench = this.panel.querySelector('.bench')
+    for (const name of ['path', 'run']) bench.dataset[name] = fresh.dataset[name]
+    for (const field of form.querySelectorAll('[data-field]')) {
+      const made = fresh.querySelector(`[data-field="${CSS.escape(field.dataset.field)}"]`)
+      if (made && field !== typing) field.replaceWith(made)
+    }
+    const columns = [...fresh.children]
+    for (const [index, column] of [...bench.children].entries()) if (column !== form) column.replaceWith(columns[index])
   }
 
   /** What a reload of the same node must not lose: what is open, how far it is scrolled, where the caret is. */

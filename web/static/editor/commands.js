@@ -1,5 +1,6 @@
 // Every act by its name: for the toolbar's buttons (data-do), the keys, and “find or do”.
 import { openTab } from '../bench.js'
+import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
 import { toast } from './toasts.js'
 import { say } from './words.js'
@@ -44,6 +45,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     publish: () => publish(),
     unpublish: () => unpublish(),
     find: () => finder.open(),
+    connect: () => openConnect(store, board),
     settings: () => { board.select([]); openTab('node') },
     export: () => location.assign(`/workflows/${store.id}/export`),
     import: () => file.click(),
@@ -86,6 +88,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     bench.savePin()
   })
   document.getElementById('rename-workflow').addEventListener('click', renameWorkflow)
+  listenToConnect(store, board, actions, bench)
   board.addEventListener('select', showSelection)
   showSelection()
   return commands

@@ -27,6 +27,7 @@ export class Form {
   /** A form has been put in: let its texts grow, show what they come to. */
   shown(context) {
     this.context = context
+    document.dispatchEvent(new Event('form-shown'))
     for (const text of this.#form()?.querySelectorAll('textarea.exf') ?? []) grow(text)
     for (const text of this.#form()?.querySelectorAll('[data-expression]') ?? []) if (text.value.includes('{{')) this.#preview(text)
   }
