@@ -20,7 +20,7 @@ import msgspec
 from flowfuse.errors import CodeError, NodeTimeout
 from flowfuse.model import Value, json_bytes
 from flowfuse.sandbox.launch import worker_command
-from flowfuse.sandbox.values import plain
+from flowfuse.sandbox.values import MAX_PARTS, TooMany, plain
 
 log = logging.getLogger("flowfuse.sandbox")
 
@@ -37,6 +37,8 @@ GRACE_SECONDS = 1.0
 """How long after its time a worker may still say so itself before it is killed."""
 LARGE_INPUT = 16_384
 """Inputs of more bytes go in as JSON text: as objects they would hold up the event loop."""
+QUICK_PARTS = 20_000
+"""A result with more parts is not gone through on the event loop."""
 _REMEMBERED = 256
 _STOP = "__checked__"
 _EXCERPT = 200
@@ -104,7 +106,7 @@ class CodeRunner:
                             await _load(session, inputs, encoded)
                             given = {}
                         result = await session.feed_run(source, inputs=given, print_callback=printed.take)
-                        return CodeResult(plain(result, self._package), printed.text())
+                        return CodeResult(await self._plain(result), printed.text())
             except TimeoutError:
                 raise NodeTimeout(seconds=timeout) from None
             except self._package.MontyError as error:
@@ -112,6 +114,17 @@ class CodeRunner:
             except CodeError as error:
                 error.printed = printed.text()
                 raise
+
+    async def _plain(self, result: Any) -> Value:
+        """The result as a value; a large one is gone through in a worker thread."""
+        try:
+            return plain(result, self._package, QUICK_PARTS)
+        except TooMany:
+            pass
+        try:
+            return await asyncio.to_thread(plain, result, self._package)
+        except TooMany:
+            raise CodeError(reason=f"The result has more than {MAX_PARTS:,} parts") from None
 
     def problem(self, source: str) -> Diagnostic | None:
         """The first thing in a source that cannot be compiled; None where it can. Blocks for a moment."""
