@@ -13,11 +13,12 @@ from litestar import Litestar, asgi
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from flowfuse.clock import Clock, Ids
+from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.backup import Backups
 from flowfuse.data.database import Database
+from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
@@ -25,6 +26,7 @@ from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.preferences import PreferenceStore
 from flowfuse.data.retention import Retention
 from flowfuse.data.schedules import ScheduleRepository
+from flowfuse.data.seen import SeenItems
 from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
@@ -34,6 +36,7 @@ from flowfuse.engine.follow_ups import FollowUps
 from flowfuse.engine.history import History
 from flowfuse.engine.operations import Editor
 from flowfuse.engine.queue import QueueManager
+from flowfuse.engine.retry import Retry
 from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.scheduler import DateJob, SchedulerService
 from flowfuse.engine.state import StateManager
@@ -119,7 +122,7 @@ class Engine:
             no_proxy=[parse_allowance(text) for text in config.network.no_proxy],
         )
         self.code = CodeRunner()
-        self.catalogue = catalogue(self.api, self.code, self.files)
+        self.catalogue = catalogue(self.api, self.code, self.files, SeenItems(self.database, self.clock))
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         follow_ups = FollowUpRepository(self.database)
@@ -138,6 +141,7 @@ class Engine:
             catalogue=self.catalogue,
             max_running=config.max_running,
             max_pending=config.max_pending,
+            resume_url=self._resume_url,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
         self.follow_ups = FollowUps(
@@ -151,6 +155,17 @@ class Engine:
         )
         self.rollback = Rollback(
             self.executions, self.state, self.history, self.controller, self.ids, self.clock
+        )
+        self.dead_letters = DeadLetters(self.database, self.clock)
+        self.retry = Retry(
+            self.executions,
+            self.workflows,
+            self.state,
+            self.history,
+            self.dead_letters,
+            self.controller,
+            self.ids,
+            self.clock,
         )
         self.drafts = Drafts(
             self.workflows, self.validation, self.controller, self.catalogue, self.clock, self.ids, self.bus
@@ -185,6 +200,10 @@ class Engine:
             self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)
             yield self
+
+    def _resume_url(self, execution: bytes) -> str:
+        base = self.config.public_url.rstrip("/") or f"http://{self.config.host}:{self.config.port}"
+        return f"{base}/resume/{id_text(execution)}/{self.vault.sign('resume', execution)}"
 
     async def drain(self) -> None:
         """Take no new work, and wait until what runs has ended, or its time is up. Whoever asks, once."""
@@ -249,6 +268,8 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "drafts": engine.drafts,
         "history": engine.history,
         "rollback": engine.rollback,
+        "retries": engine.retry,
+        "dead_letters": engine.dead_letters,
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,

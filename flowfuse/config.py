@@ -35,6 +35,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     data: Path
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = DEFAULT_PORT
+    public_url: str = ""
+    """How this server is reached from outside, such as https://flows.example.org."""
     hosts: list[str] = msgspec.field(default_factory=list)
     """Names, beside the loopback ones, under which the server may be asked for (the Host header)."""
     network: Network = msgspec.field(default_factory=Network)
@@ -101,6 +103,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 _NAMES = {
     "FLOWFUSE_HOST": "host",
     "FLOWFUSE_PORT": "port",
+    "FLOWFUSE_PUBLIC_URL": "public_url",
     "FLOWFUSE_MASTER_KEY": "master_key",
     "FLOWFUSE_MAX_RUNNING": "max_running",
     "FLOWFUSE_MAX_PENDING": "max_pending",

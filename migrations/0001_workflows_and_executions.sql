@@ -108,6 +108,8 @@ CREATE INDEX executions_held ON executions (workspace_id, workflow_id, priority 
     WHERE state = 0 AND waiting IS NOT NULL;
 CREATE INDEX executions_running ON executions (id) WHERE state = 1 AND waiting IS NULL;
 CREATE INDEX executions_active ON executions (workspace_id, workflow_id, id) WHERE state = 1;
+CREATE INDEX executions_for_people ON executions (workspace_id, id)
+    WHERE state = 1 AND waiting IN ('approval', 'ask');
 CREATE INDEX executions_wake ON executions (wake_at) WHERE wake_at IS NOT NULL;
 
 CREATE TABLE segments (

@@ -32,7 +32,7 @@ _DELIVERY = "INSERT INTO deliveries (workspace_id, trigger, delivery, execution_
 _UPDATE = """UPDATE executions SET state = ?, waiting = ?, wake_at = ?, epoch = ?, seq = ?,
  started = ?, finished = ?, ran_us = ?, reason = ?, error = ? WHERE id = ?"""
 
-_LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
+LISTED = """id, workflow_id, number, state, waiting, wake_at, trigger, mode, root, priority, deaths, created,
  started, finished, reason, error"""
 
 Insert = tuple[Any, ...]
@@ -206,12 +206,12 @@ class ExecutionRepository:
 
     async def get(self, workspace: str, execution: str) -> Execution:
         """One execution by its id. Raises NotFound."""
-        return as_execution(await self._row(workspace, execution, _LISTED))
+        return as_execution(await self._row(workspace, execution, LISTED))
 
     async def by_number(self, workspace: str, workflow: str, number: int) -> Execution:
         """One execution by its number within its workflow. Raises NotFound."""
         row = await self.database.row(
-            f"SELECT {_LISTED} FROM executions WHERE workspace_id = ? AND workflow_id = ? AND number = ?",
+            f"SELECT {LISTED} FROM executions WHERE workspace_id = ? AND workflow_id = ? AND number = ?",
             (workspace, workflow, number),
         )
         if row is None:
@@ -263,8 +263,17 @@ class ExecutionRepository:
                 where.append("id < ?")
             parameters.append(raw)
         rows = await self.database.rows(
-            f"SELECT {_LISTED} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
+            f"SELECT {LISTED} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
             (*parameters, limit),
+        )
+        return [as_execution(row) for row in rows]
+
+    async def waiting_for_people(self, workspace: str, limit: int) -> Sequence[Execution]:
+        """Executions that wait for a decision or an answer, the oldest first."""
+        rows = await self.database.rows(
+            f"SELECT {LISTED} FROM executions INDEXED BY executions_for_people WHERE workspace_id = ? "
+            "AND state = 1 AND waiting IN ('approval', 'ask') ORDER BY id LIMIT ?",
+            (workspace, limit),
         )
         return [as_execution(row) for row in rows]
 
@@ -311,8 +320,10 @@ class ExecutionRepository:
         *,
         epoch: int,
         now_us: int,
+        root: bytes | None = None,
+        also: Sequence[Callable[[sqlite3.Connection], None]] = (),
     ) -> None:
-        """Keep a new running execution with the same root and content, and this beginning of its log."""
+        """Keep a new running execution with the same content (and root), and this beginning of its log."""
         old = id_bytes(execution)
 
         def insert(connection: sqlite3.Connection) -> None:
@@ -323,9 +334,9 @@ class ExecutionRepository:
             connection.execute(
                 f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, "
                 "mode, "
-                "ifnull(root, id), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL, NULL "
+                "ifnull(?, ifnull(root, id)), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL, NULL "
                 "FROM executions WHERE id = ? AND workspace_id = ?",
-                (fresh, number, epoch, now_us, now_us, old, workspace),
+                (fresh, number, root, epoch, now_us, now_us, old, workspace),
             )
             insert_many(
                 connection, _SEGMENT, 4, [(fresh, first, workspace, data) for first, data in segments]
@@ -342,6 +353,8 @@ class ExecutionRepository:
                 (fresh, old),
             )
             share_references(connection, old, fresh)
+            for change in also:
+                change(connection)
             self.save_numbers(connection)
 
         await self.database.write(insert)

@@ -69,12 +69,14 @@ class ExecutionController:
         catalogue: Catalogue,
         max_running: int = 200,
         max_pending: int = 1_000_000,
+        resume_url: Callable[[bytes], str] = lambda raw: "",
     ) -> None:
         self.clock, self.ids, self._bus = clock, ids, bus
         self._executions, self._workflows = executions, workflows
         self._queue, self._state = queue, state
         self._catalogue = catalogue
         self._max_running, self._max_pending = max_running, max_pending
+        self._resume_url = resume_url
         self.walker = Walker(executor, clock, random, self)
         self.runs: dict[bytes, Run] = {}
         self._plans: dict[bytes, Plan] = {}
@@ -309,7 +311,7 @@ class ExecutionController:
 
     def enter(self, run: Run) -> None:
         """The run is being worked on."""
-        run.draining = self.draining
+        run.draining, run.resume_url = self.draining, self._resume_url
         self.runs[run.id] = run
         self._idle.clear()
 

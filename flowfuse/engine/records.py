@@ -101,6 +101,13 @@ def _body(data: bytes, execution: str) -> bytes:
     return decompress(body) if data[0] == _ZSTD else body
 
 
+def again(record: list[Any]) -> bytes:
+    """A record that was read, blobs not filled in, as it was written."""
+    return msgspec.msgpack.encode(
+        [msgspec.msgpack.Ext(_BLOB_EXT, v.digest) if isinstance(v, BlobRef) else v for v in record]
+    )
+
+
 def cut(data: bytes, count: int, execution: str) -> bytes:
     """A stored segment's first records as a segment. Raises SegmentBroken."""
     base, found = msgspec.msgpack.decode(_body(data, execution))

@@ -101,6 +101,7 @@ class Run:
         "reason",
         "replaying",
         "result",
+        "resume_url",
         "retries",
         "root",
         "root_frame",
@@ -148,6 +149,7 @@ class Run:
         self.mode, self.epoch, self.owner = mode, epoch, owner
         self.root = root if root is not None else id
         self.parent = parent  # who called this run, as JSON
+        self.resume_url: Callable[[bytes], str] = lambda raw: ""
         self.noted = False  # whether the commit under way notes something to follow
         self.state = State.running
         self.created = self.now_us = self.base_us = now_us
@@ -200,6 +202,7 @@ class Run:
                 "mode": self.mode,
                 "trigger": self.trigger.id,
                 "started": self.created,
+                "resume_url": self.resume_url(self.id),
             }
         return self.execution_view_
 

@@ -32,7 +32,7 @@ class StateManager:
     def __init__(self, executions: ExecutionRepository, workflows: WorkflowRepository) -> None:
         self._executions, self._workflows = executions, workflows
 
-    async def log(self, workspace: str, execution: str, after: int = 0) -> Log:
+    async def log(self, workspace: str, execution: str, after: int = 0, *, fill: bool = True) -> Log:
         """The records of a run (those after a sequence number), blobs filled in. Raises SegmentBroken."""
         log: Log = []
         expected = None
@@ -40,7 +40,8 @@ class StateManager:
             if expected is not None and first != expected:
                 raise SegmentBroken(execution=execution, reason=f"the records from {expected} on are missing")
             base, found = records.open_segment(data, execution)
-            await self._fill_blobs(workspace, execution, found)
+            if fill:
+                await self._fill_blobs(workspace, execution, found)
             log.append((first, base, found))
             expected = first + len(found)
         if log and not after and log[0][0] != 1:

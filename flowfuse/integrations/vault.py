@@ -32,6 +32,11 @@ class CredentialVault:
         """Give the vault its key."""
         self._sealer = sealer
 
+    def sign(self, purpose: str, name: bytes) -> str:
+        """An unguessable text for an address that goes by that name. The key has to be there."""
+        assert self._sealer is not None
+        return self._sealer.sign(purpose, name)
+
     async def any_sealed(self) -> bool:
         """Whether there are credentials, which only their own key can open."""
         return await self._database.row("SELECT 1 FROM credentials LIMIT 1") is not None

@@ -15,7 +15,7 @@ from flowfuse.errors import Denied, FlowFuseError
 from flowfuse.pages.answers import problem_bytes
 from flowfuse.pages.render import POLICY
 
-HOOKS = ("/hook/", "/hook-draft/")
+HOOKS = ("/hook/", "/hook-draft/", "/resume/")
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = (
     (b"content-security-policy", POLICY.encode()),

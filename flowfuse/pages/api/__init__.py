@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages.api import credentials, executions, run, schedules, settings, system, workflows
+from flowfuse.pages.api import approvals, credentials, executions, run, schedules, settings, system, workflows
 
 API = (
     workflows.list_workflows,
@@ -23,10 +23,16 @@ API = (
     executions.list_events,
     executions.list_checkpoints,
     executions.restart,
+    executions.retry,
+    executions.list_dead_letters,
+    executions.requeue,
+    executions.discard,
     executions.pause,
     executions.resume,
     executions.cancel,
     executions.answer,
+    approvals.list_approvals,
+    approvals.decide,
     schedules.list_schedules,
     schedules.preview_schedule,
     schedules.list_fires,

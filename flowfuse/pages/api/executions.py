@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -10,13 +10,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from flowfuse.clock import id_bytes
+from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import PAGE, ExecutionRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import check_storable
 from flowfuse.engine.history import History
+from flowfuse.engine.retry import Retry
 from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.state import StateManager
-from flowfuse.errors import RequestInvalid
+from flowfuse.errors import Conflict, NotFound, RequestInvalid
 from flowfuse.model import State
 from flowfuse.pages.api.body import answer as json_answer
 from flowfuse.pages.api.body import number, read_json
@@ -35,6 +37,24 @@ class AnswerRequest(msgspec.Struct, forbid_unknown_fields=True):
     answer: str
     path: str = ""
     output: Any = None
+
+
+class RetryRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """From where a new execution begins, and with what."""
+
+    from_node: str | None = msgspec.field(default=None, name="from")
+    path: str = ""
+    keep: bool = True
+    version: Literal["pinned", "published"] = "pinned"
+    input: Any | msgspec.UnsetType = msgspec.UNSET
+
+
+class SeveralRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Several executions by their ids."""
+
+    ids: Annotated[list[str], msgspec.Meta(max_length=1000)]
+    keep: bool = True
+    version: Literal["pinned", "published"] = "pinned"
 
 
 def state_from(request: Asked) -> State | None:
@@ -114,6 +134,69 @@ async def restart(
     """A new execution that begins at that cut; the old one stays as it was."""
     fresh = await rollback.restart(workspace_of(request), execution, checkpoint)
     return json_answer({"id": fresh}, 202, location=f"{BASE}/{fresh}")
+
+
+@post(f"{ONE}/retry", guards=[signed_in])
+async def retry(request: Asked, execution: FromPath[str], retries: NamedDependency[Retry]) -> Response[bytes]:
+    """A new execution from where this one failed, from a node, or from the start."""
+    asked = await read_json(request, RetryRequest)
+    if asked.input is not msgspec.UNSET:
+        check_storable(asked.input, "input")
+    fresh = await retries.retry(
+        workspace_of(request),
+        execution,
+        node=asked.from_node,
+        path=asked.path,
+        keep=asked.keep,
+        published=asked.version == "published",
+        value=asked.input,
+    )
+    return json_answer({"id": fresh}, 202, location=f"{BASE}/{fresh}")
+
+
+@get("/api/v1/dead-letters", guards=[signed_in])
+async def list_dead_letters(request: Asked, dead_letters: NamedDependency[DeadLetters]) -> Response[bytes]:
+    """Production runs that failed and were neither requeued nor discarded, newest first."""
+    limit = number(request, "limit", PAGE, 1, 500)
+    items = await dead_letters.list(
+        workspace_of(request),
+        workflow=request.query_params.get("workflow") or None,
+        before=_cursor_from(request),
+        limit=limit,
+    )
+    return json_answer({"items": items, "cursor": items[-1].id if len(items) == limit else None})
+
+
+@post("/api/v1/dead-letters/requeue", guards=[signed_in], status_code=200)
+async def requeue(request: Asked, retries: NamedDependency[Retry]) -> Response[bytes]:
+    """Retry several: `{items: [{id, next}], refused: [{id, reason}]}`."""
+    asked = await read_json(request, SeveralRequest)
+    done, refused = [], []
+    for execution in asked.ids:
+        try:
+            fresh = await retries.retry(
+                workspace_of(request), execution, published=asked.version == "published", keep=asked.keep
+            )
+        except (Conflict, NotFound, RequestInvalid) as error:
+            refused.append({"id": execution, "reason": error.message})
+        else:
+            done.append({"id": execution, "next": fresh})
+    return json_answer({"items": done, "refused": refused})
+
+
+@post("/api/v1/dead-letters/discard", guards=[signed_in], status_code=200)
+async def discard(request: Asked, dead_letters: NamedDependency[DeadLetters]) -> Response[bytes]:
+    """They need no further work: `{items: [{id}], refused: [{id, reason}]}`."""
+    asked = await read_json(request, SeveralRequest)
+    done, refused = [], []
+    for execution in asked.ids:
+        try:
+            await dead_letters.discard(workspace_of(request), execution)
+        except (Conflict, NotFound) as error:
+            refused.append({"id": execution, "reason": error.message})
+        else:
+            done.append({"id": execution})
+    return json_answer({"items": done, "refused": refused})
 
 
 @post(f"{ONE}/pause", guards=[signed_in], status_code=204)

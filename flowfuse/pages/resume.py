@@ -1,0 +1,55 @@
+"""/resume/…: the address that lets a run go on that waits for a call (`execution.resume_url`)."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from litestar import Request, Response, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from flowfuse.clock import id_bytes
+from flowfuse.engine.controller import ExecutionController
+from flowfuse.errors import NotFound, OutputInvalid, RequestInvalid
+from flowfuse.integrations.vault import CredentialVault
+from flowfuse.model import WORKSPACE
+from flowfuse.node import check_incoming
+from flowfuse.pages.api.body import answer
+from flowfuse.pages.guards import PUBLIC
+from flowfuse.pages.hook_body import decode, is_text, query_of
+
+PURPOSE = "resume"
+
+
+@route("/resume/{execution:str}/{signature:str}", http_method=["GET", "POST"], opt=PUBLIC)
+async def resume_by_call(
+    request: Request[Any, Any, Any],
+    execution: FromPath[str],
+    signature: FromPath[str],
+    vault: NamedDependency[CredentialVault],
+    controller: NamedDependency[ExecutionController],
+) -> Response[bytes]:
+    """Give the call to the node that waits for it; `?node=` says which, where several do."""
+    raw = id_bytes(execution)
+    if raw is None or not hmac.compare_digest(signature.encode(), vault.sign(PURPOSE, raw).encode()):
+        # Whoever has not the address learns nothing of what there is.
+        raise NotFound(what="address", id="of a waiting run")
+    kind = request.headers.get("content-type", "")
+    body = await request.body()
+    if not is_text(kind.partition(";")[0].strip().lower()):
+        raise RequestInvalid(field="body", reason=f"a body of {kind} is not taken here")
+    query = query_of(request.scope["query_string"])
+    value = {
+        "method": request.method,
+        "query": query,
+        "headers": dict(request.headers),
+        "body": decode(body, kind),
+    }
+    try:
+        check_incoming(value, body.count(b"[") + body.count(b"{"))
+    except OutputInvalid as error:
+        raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
+    node = query.get("node")
+    await controller.called(WORKSPACE, execution, node if isinstance(node, str) else None, value)
+    return answer({"id": execution, "status": "resumed"})
