@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from flowfuse.pages.api import approvals, credentials, executions, run, schedules, settings, system, workflows
+from flowfuse.pages.api import (
+    approvals,
+    code,
+    credentials,
+    executions,
+    run,
+    schedules,
+    settings,
+    system,
+    workflows,
+)
 
 API = (
     workflows.list_workflows,
@@ -18,6 +28,8 @@ API = (
     workflows.list_versions,
     workflows.run_workflow,
     run.run_document,
+    code.check_code,
+    code.run_code,
     executions.list_executions,
     executions.get_execution,
     executions.list_events,
