@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -66,7 +67,7 @@ class CodeRunner:
     def __init__(self) -> None:
         self._pool: Any = None
         self._checker: Any = None
-        self._opening = asyncio.Lock()
+        self._opening, self._checking = asyncio.Lock(), threading.Lock()
         self._free = asyncio.Semaphore(WORKERS)
         self._known: OrderedDict[str, Diagnostic | None] = OrderedDict()
 
@@ -128,13 +129,15 @@ class CodeRunner:
 
     def problem(self, source: str) -> Diagnostic | None:
         """The first thing in a source that cannot be compiled; None where it can. Blocks for a moment."""
-        if source in self._known:
-            self._known.move_to_end(source)
-            return self._known[source]
+        with self._checking:
+            if source in self._known:
+                self._known.move_to_end(source)
+                return self._known[source]
         found = self._compile(source)
-        self._known[source] = found
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        with self._checking:
+            self._known[source] = found
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
         return found
 
     def check(self, source: str, names: Iterable[str] = ()) -> list[Diagnostic]:
@@ -166,12 +169,13 @@ class CodeRunner:
 
     def _feed(self, source: str, **options: Any) -> None:
         """Compile a source without running it: its first line is a call of something that is not there."""
-        if self._checker is None:
-            monty = self._package
-            checker = monty.Monty(
-                binary_path=_command(), min_processes=1, max_processes=1, request_timeout=CHECK_SECONDS
-            )
-            self._checker = checker.__enter__()
+        with self._checking:
+            if self._checker is None:
+                # Two, so that whoever is on the event loop does not wait for a longer check in a thread.
+                checker = self._package.Monty(
+                    binary_path=_command(), min_processes=1, max_processes=2, request_timeout=CHECK_SECONDS
+                )
+                self._checker = checker.__enter__()
         limits = {"max_feed_duration_secs": CHECK_SECONDS, "max_memory": MAX_MEMORY}
         with self._checker.checkout(limits=limits, **options) as session:
             session.feed_run(f"{_STOP}()\n{source}", print_callback=lambda *_: None)

@@ -29,7 +29,7 @@ def test_a_source_on_values(server: LocalServer) -> None:
     failed = ran("print('x')\n\n1 / 0")
     assert (failed["printed"], failed["error"]["line"], failed["error"]["excerpt"]) == ("x", 3, "1 / 0")
     assert ran("while True: pass", timeout=0.3)["error"]["code"] == "node_timeout"
-    assert ran("return float('nan')")["value"] is None
+    assert ran("return float('nan')")["error"]["code"] == "output_invalid"
 
 
 @pytest.mark.parametrize(

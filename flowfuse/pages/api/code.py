@@ -10,7 +10,8 @@ import msgspec
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
 
-from flowfuse.errors import CodeError, NodeTimeout, RequestInvalid
+from flowfuse.errors import CodeError, NodeTimeout, OutputInvalid, RequestInvalid
+from flowfuse.node import pack
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.guards import signed_in
 from flowfuse.sandbox.runner import DEFAULT_SECONDS, MAX_SOURCE, CodeRunner
@@ -59,7 +60,8 @@ async def run_code(request: Asked, code_runner: NamedDependency[CodeRunner]) -> 
         raise RequestInvalid(field="timeout", reason=f"it is not more than 0 and at most {LONGEST:g} s")
     try:
         result = await code_runner.run(asked.source, asked.inputs, timeout=asked.timeout)
-    except (CodeError, NodeTimeout) as error:
+        pack(result.value)
+    except (CodeError, NodeTimeout, OutputInvalid) as error:
         shown = {"code": error.code, "message": error.message}
         shown |= {
             key: error.parameters[key] for key in ("line", "column", "excerpt") if key in error.parameters
