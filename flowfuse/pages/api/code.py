@@ -43,7 +43,7 @@ def _check_names(names: list[str], field: str) -> None:
 
 @post("/api/v1/code/check", guards=[signed_in], status_code=200)
 async def check_code(request: Asked, code_runner: NamedDependency[CodeRunner]) -> Response[bytes]:
-    """What does not compile, and what probably fails: `{diagnostics: [{line, column, message, severity}]}`."""
+    """What does not compile and what probably fails, as `diagnostics` with line, column and severity."""
     asked = await read_json(request, CheckRequest)
     _check_names(asked.names, "names")
     return answer({"diagnostics": await asyncio.to_thread(code_runner.check, asked.source, asked.names)})
