@@ -20,7 +20,6 @@ import msgspec
 
 from flowfuse.errors import CodeError, NodeTimeout
 from flowfuse.model import Value, json_bytes
-from flowfuse.sandbox.launch import worker_command
 from flowfuse.sandbox.values import MAX_PARTS, TooMany, plain
 
 log = logging.getLogger("flowfuse.sandbox")
@@ -213,6 +212,8 @@ class CodeRunner:
 
 def _command() -> str:
     from pydantic_monty._binary import find_monty_binary
+
+    from flowfuse.sandbox.launch import worker_command
 
     return worker_command(find_monty_binary())
 
