@@ -49,9 +49,11 @@ from flowfuse.model import WORKSPACE
 from flowfuse.nodes import catalogue
 from flowfuse.pages import ROUTES
 from flowfuse.pages.answers import EXCEPTION_HANDLERS
+from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.gate import Gate, with_headers
 from flowfuse.pages.guards import PUBLIC, check_routes
 from flowfuse.pages.hooks import Hooks, HookTable
+from flowfuse.pages.presence import Rooms
 from flowfuse.pages.render import Templates
 from flowfuse.resources import asset_root
 from flowfuse.sandbox.runner import CodeRunner
@@ -251,6 +253,9 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         engine.vault, engine.files, engine.clock,
     )  # fmt: skip
 
+    templates = LazyTemplates(engine.clock)
+    drawings = Drawings(engine.workflows, engine.validation, engine.catalogue, templates.render)
+
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         app.state.token = folder.token()
@@ -282,6 +287,8 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "preferences": engine.preferences,
         "bus": engine.bus,
         "clock": engine.clock,
+        "drawings": drawings,
+        "rooms": Rooms(engine.bus),
     }
     app = FlowFuse(
         [
@@ -293,7 +300,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         dependencies={name: _given(service) for name, service in services.items()},
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
-        state=State({"accounts": engine.accounts, "templates": LazyTemplates(engine.clock)}),
+        state=State({"accounts": engine.accounts, "templates": templates}),
         openapi_config=None,
         request_max_body_size=MAX_BODY,
         logging_config=None,

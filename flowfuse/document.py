@@ -6,6 +6,7 @@ shape is refused with all its problems; one that has it can always be kept, what
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterable
@@ -122,6 +123,11 @@ def to_json(workflow: Workflow, *, indent: int = 0) -> bytes:
     """The document as JSON: the struct's key order, defaults left out."""
     encoded = msgspec.json.encode(_plain(workflow))
     return msgspec.json.format(encoded, indent=indent) if indent else encoded
+
+
+def digest(workflow: Workflow) -> bytes:
+    """The hash by which a content is known."""
+    return hashlib.sha256(to_json(workflow)).digest()
 
 
 def to_yaml(workflow: Workflow) -> str:

@@ -40,6 +40,7 @@ class WorkflowChanged(Struct, frozen=True):
 
     workspace: str
     workflow: str
+    seq: int = 0
 
 
 class FollowUpNoted(Struct, frozen=True):

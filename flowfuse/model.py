@@ -99,6 +99,23 @@ class Edge(Part, frozen=True, kw_only=True):
         return self.source.partition(".")[2] or "main"
 
 
+class StickyNote(Part, frozen=True, kw_only=True):
+    """A remark that lies on the canvas."""
+
+    text: str = ""
+    x: float = 0.0
+    y: float = 0.0
+    width: Annotated[float, Meta(ge=80)] = 240.0
+    height: Annotated[float, Meta(ge=40)] = 96.0
+
+
+class Group(Part, frozen=True, kw_only=True):
+    """A frame with a name around nodes. It changes nothing of what they do."""
+
+    name: str = ""
+    nodes: list[str] = field(default_factory=list)
+
+
 class Settings(Part, frozen=True, kw_only=True):
     """What holds for a workflow as a whole."""
 
@@ -128,6 +145,8 @@ class Workflow(Part, frozen=True, kw_only=True):
     settings: Settings = field(default_factory=Settings)
     nodes: list[Node]
     edges: list[Edge]
+    notes: dict[str, StickyNote] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
 
 
 class Problem(Struct, frozen=True):

@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, parse } from 'node:path'
 import { build } from 'esbuild'
 
-const ENTRIES = ['app.css', 'app.js', 'graph.js']
+const ENTRIES = ['app.css', 'app.js', 'graph.js', 'editor.js']
 const COPIES = ['icons.svg', 'favicon.svg']
 const PRELOADED = /\.woff2$/
 

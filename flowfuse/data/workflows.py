@@ -247,17 +247,8 @@ class WorkflowRepository:
             )
             for path, node in hooks:
                 _claim_hook(connection, workspace, path, name, node)
+            number = _add_version(connection, workspace, name, content, note, now)
             replace_schedules(connection, workspace, name, schedules, now)
-            found = connection.execute(
-                "SELECT ifnull(max(number), 0) FROM versions WHERE workspace_id = ? AND workflow_id = ?",
-                (workspace, name),
-            ).fetchone()
-            number = int(found[0]) + 1
-            connection.execute(
-                "INSERT INTO versions (workspace_id, workflow_id, number, content_id, note, created) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (workspace, name, number, content, note, now),
-            )
             connection.execute(
                 "UPDATE workflows SET published = ?, active = 1, updated = ? "
                 "WHERE workspace_id = ? AND id = ?",
@@ -267,6 +258,45 @@ class WorkflowRepository:
 
         number = int(await self._database.write(insert))
         return Version(number=number, hash=digest.hex(), created=now, note=note)
+
+    async def keep_version(self, workspace: str, workflow: Workflow, note: str) -> Version:
+        """Keep a state as the next version without publishing it. Raises NotFound."""
+        plain = document.to_json(workflow)
+        digest = hashlib.sha256(plain).digest()
+        now, name = self._clock.now_us(), workflow.id or ""
+
+        def insert(connection: sqlite3.Connection) -> int:
+            _current_seq(connection, workspace, name)
+            content = _freeze(connection, workspace, plain, digest)
+            return _add_version(connection, workspace, name, content, note, now)
+
+        number = int(await self._database.write(insert))
+        return Version(number=number, hash=digest.hex(), created=now, note=note)
+
+    async def rename_version(self, workspace: str, workflow: str, number: int, note: str) -> None:
+        """Give a version another name. Raises NotFound."""
+
+        def update(connection: sqlite3.Connection) -> None:
+            changed = connection.execute(
+                "UPDATE versions SET note = ? WHERE workspace_id = ? AND workflow_id = ? AND number = ?",
+                (note, workspace, workflow, number),
+            )
+            if not changed.rowcount:
+                raise NotFound(what="version", id=str(number))
+
+        await self._database.write(update)
+
+    async def version(self, workspace: str, workflow: str, number: int) -> Content:
+        """The content of one version. Raises NotFound."""
+        row = await self._database.row(
+            "SELECT c.id, c.hash, c.document, c.checksum FROM versions v "
+            "JOIN contents c ON c.id = v.content_id "
+            "WHERE v.workspace_id = ? AND v.workflow_id = ? AND v.number = ?",
+            (workspace, workflow, number),
+        )
+        if row is None:
+            raise NotFound(what="version", id=str(number))
+        return _content(row)
 
     async def unpublish(self, workspace: str, workflow: str) -> None:
         """Stop the triggers; accepted runs go on. Raises NotFound."""
@@ -394,6 +424,22 @@ def _freeze(connection: sqlite3.Connection, workspace: str, plain: bytes, digest
         "SELECT id FROM contents WHERE workspace_id = ? AND hash = ?", (workspace, digest)
     ).fetchone()
     return int(found["id"])
+
+
+def _add_version(
+    connection: sqlite3.Connection, workspace: str, workflow: str, content: int, note: str, now: int
+) -> int:
+    found = connection.execute(
+        "SELECT ifnull(max(number), 0) FROM versions WHERE workspace_id = ? AND workflow_id = ?",
+        (workspace, workflow),
+    ).fetchone()
+    number = int(found[0]) + 1
+    connection.execute(
+        "INSERT INTO versions (workspace_id, workflow_id, number, content_id, note, created) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (workspace, workflow, number, content, note, now),
+    )
+    return number
 
 
 def _claim_hook(connection: sqlite3.Connection, workspace: str, path: str, workflow: str, node: str) -> None:

@@ -129,7 +129,7 @@ class Drafts:
             return Edited(changed=changed, outcomes=new)
 
         at = await self._workflows.edit(workspace, name, change, ids=[o.id for o in operations])
-        self._changed(workspace, name)
+        self._changed(workspace, name, at)
         return Applied(
             seq=max((each.seq for each in outcomes.values() if each.refused is None), default=at),
             accepted=[name for name, each in outcomes.items() if each.refused is None],
@@ -157,6 +157,24 @@ class Drafts:
         version = await self._workflows.publish(workspace, pinned, webhooks_of(pinned), schedules, note)
         self._triggers_changed(workspace, name)
         return version
+
+    async def keep(self, workspace: str, name: str, note: str) -> Version:
+        """Keep the draft as it is as a version with a name, without publishing it. Raises NotFound."""
+        draft = await self._workflows.get(workspace, name)
+        return await self._workflows.keep_version(workspace, self._with_versions(draft.document), note)
+
+    async def restore(self, workspace: str, name: str, number: int) -> Draft:
+        """Make the draft what a version was. What it was till now is kept as a version, so nothing is lost.
+
+        Raises NotFound.
+        """
+        content = await self._workflows.version(workspace, name, number)
+        draft = await self._workflows.get(workspace, name)
+        newest = next(iter(await self._workflows.versions(workspace, name)), None)
+        current = self._with_versions(draft.document)
+        if newest is None or newest.hash != document.digest(current).hex():
+            await self._workflows.keep_version(workspace, current, f"Before v{number} was restored")
+        return await self.save(workspace, name, content.document, draft.summary.seq)
 
     async def unpublish(self, workspace: str, name: str) -> None:
         """Stop the triggers. Raises NotFound."""
@@ -212,8 +230,8 @@ class Drafts:
         self._changed(workspace, name)
         self._bus.publish(SchedulesChanged(workspace, name))
 
-    def _changed(self, workspace: str, name: str) -> None:
-        self._bus.publish(WorkflowChanged(workspace, name))
+    def _changed(self, workspace: str, name: str, seq: int = 0) -> None:
+        self._bus.publish(WorkflowChanged(workspace, name, seq))
 
     def _completed(self, workflow: Workflow) -> Workflow:
         """With the ids that are made when missing: the workflow's own, and webhook paths."""

@@ -33,7 +33,7 @@ class Graph:
             self.into[edge.target].append((index, edge))
         self.order = self._topological_order()
         self.triggers = [node.id for node in workflow.nodes if self.is_trigger(node.id) and not node.disabled]
-        self.reached = self._reach(self.triggers)
+        self.reached = self.reach(self.triggers)
         self.bodies: dict[str, set[str]] = {}
         self.scope: dict[str, str] = dict.fromkeys(self.nodes, "")
         if self.order is not None:
@@ -163,7 +163,7 @@ class Graph:
                 )
             left -= set(path)
 
-    def _reach(self, starts: Iterable[str], without: str = "") -> set[str]:
+    def reach(self, starts: Iterable[str], without: str = "") -> set[str]:
         """What can be reached from the starts; not through the port `item` of the loop `without`."""
         seen = set(starts)
         stack = list(seen)
@@ -181,8 +181,8 @@ class Graph:
         loops = [n for n in self.order or () if n in self.types and self.types[n].loop]
         for loop in loops:
             entries = [edge.target for _, edge in self.out[loop] if edge.port == ITEM]
-            outside = self._reach(self.triggers, without=loop)
-            through = self._reach(entries)
+            outside = self.reach(self.triggers, without=loop)
+            through = self.reach(entries)
             self.bodies[loop] = through - outside if loop in self.reached else through
         # A later loop of the order is never around an earlier one, so the last writer is the innermost.
         for loop in loops:

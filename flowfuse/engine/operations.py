@@ -14,17 +14,19 @@ from typing import Any, Literal
 import msgspec
 
 from flowfuse.document import shape_problems
+from flowfuse.expression.rename import rename_in
 from flowfuse.model import NODE_ID, Value
 
 NOWHERE = 10**9
 
-Kind = Literal["set", "unset", "add_node", "remove_node", "add_edge", "remove_edge"]
+Kind = Literal["set", "unset", "add_node", "remove_node", "rename_node", "add_edge", "remove_edge"]
 
 
 class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One change. `node` empty: of the workflow itself. `path` is dotted, `base` a sequence number.
 
     Of what is added to the nodes or the edges, `path` is its place among them; at the end without one.
+    `rename_node` gives the node the id `value`; edges and expressions follow.
     """
 
     id: str
@@ -82,16 +84,33 @@ class Editor:
         Raises Refusal, and changes nothing, where it cannot be or would spoil the document's shape.
         """
         before, versions = self.document, self.versions
-        self.document, self.versions = copy.deepcopy(before), dict(versions)
+        # A draft is large and a change small: only what it touches is copied.
+        self.document = {**before, "nodes": list(before["nodes"]), "edges": list(before["edges"])}
+        self.versions = dict(versions)
         try:
             inverse: list[Operation] = _APPLY[operation.kind](self, operation)
-            problems = shape_problems(self.document)
+            problems = shape_problems(self._touched(operation))
             if problems:
                 raise Refusal(None, f"{problems[0].path}: {problems[0].message}")
         except Refusal:
             self.document, self.versions = before, versions
             raise
+        if not inverse:
+            self.document = before
         return inverse
+
+    def _touched(self, operation: Operation) -> dict[str, Any]:
+        """As much of the document as the operation can have spoiled."""
+        part: dict[str, Any] = {"nodes": [], "edges": []}
+        if operation.kind == "add_edge":
+            part["edges"] = [operation.value]
+        elif operation.kind == "add_node":
+            part["nodes"] = [operation.value]
+        elif operation.kind in ("set", "unset") and operation.node:
+            part["nodes"] = [self._node(operation.node)]
+        elif operation.kind in ("set", "unset"):
+            part |= _of_itself(self.document)
+        return part
 
     def replace(self, document: dict[str, Any]) -> None:
         """Put another document in this one's place; the fields in which they differ count as changed."""
@@ -159,6 +178,44 @@ class Editor:
             Operation(f"{_back(operation)}-{i}", "add_edge", path=str(i), value=edges[i]) for i in gone
         ]
 
+    def _rename_node(self, operation: Operation) -> list[Operation]:
+        old, new = operation.node, operation.value
+        node = self._node(old)
+        if node is None:
+            raise Refusal(None, f"the node “{old}” is gone")
+        if not isinstance(new, str) or re.fullmatch(NODE_ID, new) is None:
+            raise Refusal(old, "a node needs an id such as “fetch”")
+        if new == old:
+            return []
+        if self._node(new) is not None:
+            raise Refusal(old, f"there is a node “{new}” already")
+        self._put_back(node, {**node, "id": new})
+        for each in list(self.document["nodes"]):
+            self._follow(each, old, new)
+        self.document["edges"] = [_renamed(edge, old, new) for edge in self.document["edges"]]
+        self._rename_in_groups(old, new)
+        moved = {_moved(key, old, new): seq for key, seq in self.versions.items()}
+        self.versions = moved
+        return [Operation(_back(operation), "rename_node", node=new, value=old)]
+
+    def _follow(self, node: dict[str, Any], old: str, new: str) -> None:
+        """The expressions of a node name the renamed one by its new id."""
+        config = node.get("config", {})
+        changed = rename_in(config, old, new)
+        if changed == config:
+            return
+        self._put_back(node, {**node, "config": changed})
+        paths = _changed(config, changed)
+        self.versions.update({f"nodes.{node['id']}.config.{path}": self.seq for path in paths})
+
+    def _rename_in_groups(self, old: str, new: str) -> None:
+        groups = self.document.get("groups")
+        if groups:
+            self.document["groups"] = {
+                name: {**group, "nodes": [new if id == old else id for id in group.get("nodes", [])]}
+                for name, group in groups.items()
+            }
+
     def _add_edge(self, operation: Operation) -> list[Operation]:
         edge = operation.value
         if (
@@ -189,13 +246,20 @@ class Editor:
         if not operation.node:
             if keys[0] in ("nodes", "edges", "id", "format"):
                 raise Refusal(None, f"“{keys[0]}” is not changed by setting it")
+            if keys[0] in self.document:
+                self.document[keys[0]] = copy.deepcopy(self.document[keys[0]])
             return self.document, keys
         node = self._node(operation.node)
         if node is None:
             raise Refusal(None, f"the node “{operation.node}” is gone")
         if keys[0] == "id":
-            raise Refusal(node["id"], "a node's id does not change")
-        return node, keys
+            raise Refusal(node["id"], "a node's id is changed by renaming it")
+        return self._put_back(node, copy.deepcopy(node)), keys
+
+    def _put_back(self, old: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+        nodes = self.document["nodes"]
+        nodes[nodes.index(old)] = node
+        return node
 
     def _node(self, name: str) -> dict[str, Any] | None:
         return next((n for n in self.document["nodes"] if n["id"] == name), None)
@@ -319,6 +383,22 @@ def _key(operation: Operation) -> str:
     return f"{place}.{operation.path}" if operation.path else place
 
 
+def _renamed(edge: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The edge with a node's new id at its ends."""
+    source, dot, port = edge["from"].partition(".")
+    return {
+        **edge,
+        "from": f"{new}{dot}{port}" if source == old else edge["from"],
+        "to": new if edge["to"] == old else edge["to"],
+    }
+
+
+def _moved(key: str, old: str, new: str) -> str:
+    """A field's name under the node's new id."""
+    own = f"nodes.{old}"
+    return f"nodes.{new}{key[len(own) :]}" if key == own or key.startswith(f"{own}.") else key
+
+
 def _source(edge: dict[str, Any]) -> str:
     return str(edge.get("from", "")).partition(".")[0]
 
@@ -328,6 +408,7 @@ _APPLY: dict[str, Any] = {
     "unset": Editor._unset,
     "add_node": Editor._add_node,
     "remove_node": Editor._remove_node,
+    "rename_node": Editor._rename_node,
     "add_edge": Editor._add_edge,
     "remove_edge": Editor._remove_edge,
 }

@@ -447,12 +447,12 @@ class ExpressionCheck:
         for field in node_type.fields:
             if field.name in node.config and field.kind != "plain":
                 path = f"nodes.{node.id}.config.{field.name}"
-                found += compile_value(
-                    node.config[field.name], self._names(node, node_type, field.name), path
-                )[1]
+                found += compile_value(node.config[field.name], self.names(node, field.name), path)[1]
         return [Problem(path, error.kind, error.message) for path, error in found]
 
-    def _names(self, node: Node, node_type: NodeType, field: str) -> ScopeNames:
+    def names(self, node: Node, field: str) -> ScopeNames:
+        """What names mean in a field of a node whose type is known."""
+        node_type = self._graph.types[node.id]
         if node_type.loop and field == "result":
             return ScopeNames(self._graph, self._plan, self._scopes[node.id], "", all_of_body=True)
         if node_type.loop == "while" and field == "condition":

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-from flowfuse.pages import demo, files, home, resume, runs, static, workflows
+from flowfuse.pages import (
+    demo,
+    editor,
+    files,
+    home,
+    parts,
+    presence,
+    resume,
+    runs,
+    static,
+    versions,
+)
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
 
 ROUTES = (
     home.home,
-    workflows.workflow_page,
+    editor.editor_page,
+    editor.editor_delta,
+    editor.palette_entries,
+    editor.settings,
+    editor.bench,
+    editor.preview_field,
+    editor.progress,
+    parts.run_part_of,
+    parts.read_document,
+    presence.editors,
+    versions.versions_page,
+    versions.name_draft,
+    versions.name_version,
+    versions.restore_version,
+    versions.export,
+    versions.new_workflow,
     runs.runs,
+    runs.workflow_runs,
     runs.run_by_id,
     runs.run,
     runs.run_part,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from flowfuse.engine.graph import ITEM, Graph
 from flowfuse.model import Node, Problem, Workflow
@@ -29,6 +29,11 @@ class NodeView(Struct, frozen=True, kw_only=True):
     disabled: bool
     via: str
     problem: str
+    pinned: bool = False
+    waits_for_one: bool = False
+    body: int = 0
+    mark: str = ""
+    changes: int = 0
     x: float | None = None
     y: float | None = None
 
@@ -45,6 +50,7 @@ class EdgeView(Struct, frozen=True, kw_only=True):
     port: str
     target: str
     label: str
+    mark: str = ""
 
 
 class GraphView(Struct, frozen=True, kw_only=True):
@@ -102,11 +108,14 @@ def _node_view(graph: Graph, node: Node, problem: str) -> NodeView:
         ports=ports,
         takes_input=not graph.is_trigger(node.id),
         loop=scope,
-        is_tray=any(inner == node.id for inner in graph.scope.values()),
+        is_tray=node_type is not None and bool(node_type.loop),
         is_end=not own,
         disabled=node.disabled,
         via=_via(graph, node.id),
         problem=problem,
+        pinned=node.pinned is not UNSET,
+        waits_for_one=node.join == "any" and len(graph.into[node.id]) > 1,
+        body=sum(inner == node.id for inner in graph.scope.values()),
         x=None if node.position is None else node.position.x,
         y=None if node.position is None else node.position.y,
     )

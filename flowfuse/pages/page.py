@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from litestar import Request, Response
 
+from flowfuse.pages.render import policy_for
+
 ZONE_COOKIE = "tz"
 """Written by web/static/zone.js."""
 
 
-def page(request: Request[Any, Any, Any], template: str, **context: Any) -> Response[str]:
-    """The rendered template as an HTML answer."""
-    html = request.app.state.templates.render(template, zone=zone_of(request), **context)
-    return Response(html, media_type="text/html")
+def page(
+    request: Request[Any, Any, Any], template: str, *, with_styles: bool = False, **context: Any
+) -> Response[str]:
+    """The rendered template as an HTML answer.
+
+    `with_styles`: its text editors bring style elements, which the policy lets through by a nonce.
+    """
+    nonce = secrets.token_urlsafe(16) if with_styles else ""
+    html = request.app.state.templates.render(template, zone=zone_of(request), nonce=nonce, **context)
+    headers = {"content-security-policy": policy_for(nonce)} if nonce else {}
+    return Response(html, media_type="text/html", headers=headers)
 
 
 def zone_of(request: Request[Any, Any, Any]) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flowfuse.pages import words
-from flowfuse.pages.values import tree
+from flowfuse.pages.form import text_of
+from flowfuse.pages.values import step, tree
 from flowfuse.resources import asset_root
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ POLICY = "; ".join((
     "frame-ancestors 'none'",
 ))  # fmt: skip
 """The Content-Security-Policy of every page: nothing inline, nothing from elsewhere."""
+
+
+def policy_for(nonce: str) -> str:
+    """The policy of a page whose text editors bring style elements of their own, marked with the nonce."""
+    return POLICY.replace("style-src 'self'", f"style-src 'self' 'nonce-{nonce}'")
 
 
 class Templates:
@@ -63,8 +69,10 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
     environment.globals["asset"] = asset
     environment.filters.update(
         count=words.count,
+        json=text_of,
         took=words.took,
         state=words.state_words,
+        step=step,
         tree=tree,
         when=jinja2.pass_context(_when),
     )

@@ -52,6 +52,21 @@ def _older(found: list[Execution], chosen: str) -> str | None:
     return "/runs?" + urlencode({**filtered, "before": found[-1].id})
 
 
+@get("/workflows/{workflow:str}/runs", guards=[signed_in])
+async def workflow_runs(
+    request: Asked,
+    workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
+    executions: NamedDependency[ExecutionRepository],
+) -> Response[str]:
+    """The runs of one workflow, newest first."""
+    workspace, query = workspace_of(request), request.query_params
+    draft = await workflows.get(workspace, workflow)
+    found = await executions.list(workspace, workflow=workflow, before=query.get("before") or None)
+    older = f"/workflows/{workflow}/runs?before={found[-1].id}" if len(found) >= PAGE else None
+    return page(request, "workflow_runs.html", workflow=draft.summary, runs=found, next_page=older)
+
+
 @get("/runs/{execution:str}", guards=[signed_in])
 async def run_by_id(
     request: Asked, execution: FromPath[str], executions: NamedDependency[ExecutionRepository]

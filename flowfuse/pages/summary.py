@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from flowfuse.engine.recurrence import parse_recurrence
+from flowfuse.errors import ScheduleInvalid
 from flowfuse.model import Node
 from flowfuse.node import NodeType
 
@@ -33,9 +35,14 @@ def title(node: Node, node_type: NodeType | None) -> str:
 
 def glyph(node: Node, node_type: NodeType | None) -> str:
     """The sign in the tile: the type's own, else the family's."""
+    return type_glyph(node.type, node_type)
+
+
+def type_glyph(name: str, node_type: NodeType | None) -> str:
+    """The sign of a type, whether it is known here or not."""
     if node_type is not None and node_type.icon:
         return _SIGNS.get(node_type.icon, node_type.icon)
-    return _FAMILY_GLYPHS.get(node.type.partition(".")[0], "dots")
+    return _FAMILY_GLYPHS.get(name.partition(".")[0], "dots")
 
 
 def summary(node: Node, node_type: NodeType | None) -> str:
@@ -76,12 +83,16 @@ def _webhook(config: dict[str, Any]) -> str:
 
 
 def _schedule(config: dict[str, Any]) -> str:
-    zone = f", {config['timezone']}" if config.get("timezone") else ""
-    if config.get("every"):
-        return f"Every {config['every']}{zone}"
-    if config.get("at"):
-        return f"Once, at {config['at']}{zone}"
-    return f"{config.get('cron', '')}{zone}"
+    zone = str(config.get("timezone") or "")
+    try:
+        recurrence = parse_recurrence(
+            cron=config.get("cron", ""), every=config.get("every"), at=config.get("at", ""),
+            timezone=zone or "UTC", anchor_us=0,
+        )  # fmt: skip
+        words = recurrence.words()
+    except (ScheduleInvalid, AttributeError, TypeError, ValueError):
+        words = str(config.get("cron") or config.get("every") or config.get("at") or "")
+    return f"{words}, {zone}" if zone and words else words
 
 
 def _http(config: dict[str, Any]) -> str:

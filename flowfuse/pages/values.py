@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 from urllib.parse import quote
 
@@ -20,6 +21,9 @@ DEPTH_LIMIT = 40
 OPEN_DEPTH = 2
 """Objects and lists are open down to this depth, and closed where they are long."""
 OPEN_CHILDREN = 24
+TABLE_ROWS = 100
+TABLE_COLUMNS = 30
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Branch(Struct, frozen=True):
@@ -50,6 +54,38 @@ class _Budget:
 def tree(value: Value, key: str = "") -> Branch:
     """The value as rows. What is cut says how much is missing."""
     return _branch(key, value, 0, _Budget(ROW_LIMIT))
+
+
+def step(parent: str, key: str, kind: str) -> str:
+    """The path of what lies in a value, as an expression writes it."""
+    if kind == "arr":
+        return f"{parent}[{key}]"
+    if _NAME.fullmatch(key):
+        return f"{parent}.{key}"
+    return f"{parent}[{msgspec.json.encode(key).decode()}]"
+
+
+class Table(Struct, frozen=True):
+    """A list of objects as rows and columns. Empty where the value is none."""
+
+    path: str
+    columns: list[str]
+    rows: list[list[str]]
+    hidden: int
+
+
+def table(value: Value, path: str) -> Table:
+    """The value as a table: of a list of objects, or of one that an object holds; else of its fields."""
+    listed = value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+    objects = [each for each in listed[:TABLE_ROWS] if isinstance(each, dict)]
+    columns = list(dict.fromkeys(key for each in objects for key in each))[:TABLE_COLUMNS]
+    rows = [[_cell(each[key]) if key in each else "" for key in columns] for each in objects]
+    where = f"{path}[0]" if isinstance(value, list) else path
+    return Table(where, columns, rows, len(listed) - len(objects) if objects else 0)
+
+
+def _cell(value: Value) -> str:
+    return _cut(value if isinstance(value, str) else msgspec.json.encode(value).decode(), 120)
 
 
 def _branch(key: str, value: Value, depth: int, budget: _Budget) -> Branch:

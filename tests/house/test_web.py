@@ -40,7 +40,9 @@ def test_classes_that_are_styled_are_used() -> None:
     views = (WEB.parent / "flowfuse" / "pages").glob("*.py")
     markup = "".join(path.read_text() for path in (*TEMPLATES, *SCRIPTS, *views))
     words = set(re.findall(r"[\w-]+", markup))
-    made = re.compile(r"(is|st|k|g|jt|tile|fam)-")  # put together from a state's or family's name
+    made = re.compile(
+        r"(is|st|k|g|jt|tile|fam|face|who|df|cm)-"
+    )  # put together from a state's or family's name, or of CodeMirror
     other = re.compile(r'/\*.*?\*/|url\([^)]*\)|"[^"]*"')
     rules = " ".join(other.sub("", path.read_text()) for path in STYLES)
     styled = set(re.findall(r"\.([a-zA-Z][\w-]*)", rules))

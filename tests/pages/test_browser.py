@@ -5,7 +5,6 @@ With FLOWFUSE_SHOTS=folder the visits leave pictures there (`make shots`).
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,13 +18,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
-from flowfuse.model import Execution, ExecutionDetail, Problem, Workflow, WorkflowSummary
+from flowfuse.model import Execution, ExecutionDetail, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.home import HomeRow
 from flowfuse.pages.render import POLICY, Templates
 from flowfuse.pages.run_view import run_view
-from flowfuse.pages.workflows import HookAddress
 from flowfuse.resources import asset_root
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -38,8 +36,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 RUN = "/workflows/orders/runs/3"
 PAGES = {
     "home": "/", "empty": "/?empty=1", "runs": "/runs", "sign-in": "/sign-in", "error": "/error",
-    "workflow": "/workflows/orders", "node": "/workflows/orders?node=each&tab=node",
-    "input": "/workflows/orders?tab=input", "problems": "/workflows/orders?tab=problems", "run": RUN,
+    "run": RUN,
     "failed": f"{RUN}?state=failed", "timeline": f"{RUN}?state=failed&tab=timeline",
     "result": f"{RUN}?state=completed&tab=run",
 }  # fmt: skip
@@ -61,8 +58,6 @@ class Site:
         common = {"runs": [] if query.get("empty") else runs, "names": {"orders": self.workflow.name}}
         if path.startswith(RUN):
             return self._run("run/_part.html" if path.endswith("/part") else "run.html", query)
-        if path == "/workflows/orders":
-            return self._workflow(query, runs)
         if path == "/runs":
             older = None if query.get("before") else "/runs?before=x"
             return self.templates.render("runs.html", **common, chosen="", next_page=older)
@@ -74,16 +69,6 @@ class Site:
         return self.templates.render(
             "home.html", today={"failed": 1, "completed": 4}, workflows=rows, **common
         )
-
-    def _workflow(self, query: dict[str, str], runs: list[Execution]) -> str:
-        graph = graph_view(self.workflow, self.catalogue)
-        chosen = next((n for n in self.workflow.nodes if n.id == query.get("node")), None)
-        return self.templates.render(
-            "workflow.html", workflow=self.summary(), graph=graph, chosen=chosen, runs=runs,
-            tab=query.get("tab", "runs"), problems=[Problem("nodes.end", "x", "Hm.", "warning")],
-            triggers=graph.nodes[:1], hooks=[HookAddress("http://localhost/hook/orders", draft=False)],
-            input_text="{}",
-        )  # fmt: skip
 
     def _run(self, template: str, query: dict[str, str]) -> str:
         execution = self.execution(query.get("state", "running"))
@@ -266,7 +251,7 @@ def test_rounds_are_stepped_through(page: Page) -> None:
 
 
 def test_a_drag_pans_and_opens_nothing(page: Page) -> None:
-    page.goto("/workflows/orders")
+    _connected(page)
     expect(page.locator("#world.is-laid")).to_be_attached()
     before = page.evaluate("document.getElementById('world').style.transform")
     box = page.locator(".world [data-open=hook]").bounding_box()
@@ -276,11 +261,11 @@ def test_a_drag_pans_and_opens_nothing(page: Page) -> None:
     page.mouse.move(box["x"] + 120, box["y"] + 90, steps=6)
     page.mouse.up()
     assert page.evaluate("document.getElementById('world').style.transform") != before
-    assert page.url.endswith("/workflows/orders")
+    assert page.url.endswith(RUN)
 
 
 def test_arrows_follow_the_connections(page: Page) -> None:
-    page.goto("/workflows/orders")
+    _connected(page)
     expect(page.locator("#world.is-laid")).to_be_attached()
     page.locator(".world [data-open=hook]").focus()
     way = []
@@ -288,18 +273,6 @@ def test_arrows_follow_the_connections(page: Page) -> None:
         page.keyboard.press(key)
         way.append(page.evaluate("document.activeElement.dataset.open"))
     assert way == ["each", "end", "each", "hook"]
-
-
-def test_input_is_checked_here_and_sent_as_typed(page: Page, site: Site) -> None:
-    page.goto("/workflows/orders?tab=input")
-    page.locator("#input").fill('{"a": 1,\n  "b" 2}')
-    page.keyboard.press("Control+Enter")
-    expect(page.locator("#input-error")).to_contain_text(re.compile(r"Line 2, column \d+:"))
-    assert site.asked == []
-    page.locator("#input").fill('{"big": 9007199254740993}')
-    page.locator("#run").click()
-    expect(page.locator("#input-error")).to_contain_text("Not now.")
-    assert site.asked == [("/api/v1/workflows/orders/run", b'{"input": {"big": 9007199254740993}}')]
 
 
 def test_a_refused_order_says_why(page: Page, site: Site) -> None:

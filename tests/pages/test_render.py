@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from flowfuse.model import Execution, ExecutionDetail, NodeError, Problem, Workflow, WorkflowSummary
+from flowfuse.model import Execution, ExecutionDetail, NodeError, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.home import HomeRow
 from flowfuse.pages.render import Templates
 from flowfuse.pages.run_view import run_view
-from flowfuse.pages.workflows import HookAddress
 
 NOW = 1_790_000_000_000_000
 Summary = Callable[..., WorkflowSummary]
@@ -83,20 +82,6 @@ def test_home(
 def test_runs(templates: Templates, executions: list[Execution], chosen: str, some: bool) -> None:
     runs = executions if some else []
     check(templates.render("runs.html", runs=runs, names={}, chosen=chosen, next_page="/runs?before=x"))
-
-
-@pytest.mark.parametrize("tab", ["runs", "input", "node", "webhook", "problems"])
-def test_workflow(
-    templates: Templates, executions: list[Execution], make_summary: Summary,
-    workflow: Workflow, catalogue: Catalogue, tab: str,
-) -> None:  # fmt: skip
-    graph = graph_view(workflow, catalogue)
-    for chosen in (None, *workflow.nodes):
-        check(templates.render(
-            "workflow.html", workflow=make_summary(), graph=graph, chosen=chosen, tab=tab, runs=executions,
-            problems=[Problem("nodes.label", "x", "<b>", "warning")], triggers=graph.nodes[:2],
-            hooks=[HookAddress("http://localhost/hook/<b>", draft=True)], input_text="</textarea><img>",
-        ))  # fmt: skip
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -1,21 +1,23 @@
-// Pages with a canvas: lay the workflow out, let it be moved; then what the page itself does.
+// A drawing that is only looked at: a run's, or the difference of two versions.
 import { layOut } from './canvas/layout.js'
-import { drawEdges } from './canvas/edges.js'
+import { Edges } from './canvas/edges.js'
 import { View } from './canvas/view.js'
 import { listenToKeys } from './canvas/keys.js'
 import { listenToTabs } from './bench.js'
-import { listenToRun } from './start.js'
 import { followRun } from './run/follow.js'
+import { listenToVersions } from './versions.js'
 
 const canvas = document.getElementById('canvas')
 const world = document.getElementById('world')
 
 listenToTabs()
-if (document.getElementById('panel-input')) listenToRun(document.getElementById('panel-input'))
 const boxes = await layOut(world)
-drawEdges(world, boxes)
+const drawn = [...world.querySelectorAll('.edge')]
+new Edges(world.querySelector('.edges')).sync(drawn.map(({ dataset: { from, port, to, mark } }) => ({ from, port, to, mark })), boxes)
+for (const path of drawn) path.remove()
 const view = new View(canvas, world, boxes)
 view.fit()
 world.classList.add('is-laid')
 listenToKeys(canvas, world, view)
 if (document.getElementById('states')) followRun()
+if (document.getElementById('versions')) listenToVersions()

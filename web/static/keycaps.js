@@ -1,4 +1,16 @@
-// Keys are written for a Mac; elsewhere ⌘ is the control key.
-if (!/Mac|iPhone|iPad/.test(navigator.platform)) {
-  for (const cap of document.querySelectorAll('kbd')) cap.textContent = cap.textContent.replace('⌘', 'Ctrl ')
+// Keys are written for a Mac; elsewhere ⌘ is the control key. Also in what is put into the page later.
+const MAC = /Mac|iPhone|iPad/.test(navigator.platform)
+
+function rewrite(root) {
+  for (const cap of root.querySelectorAll('kbd')) {
+    const words = cap.textContent.replace('⌘', 'Ctrl ').replace('⌥', 'Alt ').replace('⇧', 'Shift ').replace('⌫', 'Del')
+    if (words !== cap.textContent) cap.textContent = words
+  }
+}
+
+if (!MAC) {
+  rewrite(document)
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) for (const node of addedNodes) if (node.nodeType === 1) rewrite(node)
+  }).observe(document.body, { childList: true, subtree: true })
 }

@@ -17,7 +17,8 @@ from flowfuse.engine.drafts import Drafts, outcome
 from flowfuse.engine.operations import Operation
 from flowfuse.errors import WorkflowInvalid
 from flowfuse.model import Problem, Value
-from flowfuse.pages.api.body import answer, if_match, read_json
+from flowfuse.pages.api.body import answer, if_match, number, read_json
+from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.guards import signed_in, workspace_of
 
 BASE = "/api/v1/workflows"
@@ -102,12 +103,22 @@ async def delete_workflow(request: Asked, workflow: FromPath[str], drafts: Named
 
 @post(f"{BASE}/{{workflow:str}}/operations", guards=[signed_in], status_code=200)
 async def operate(
-    request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]
+    request: Asked,
+    workflow: FromPath[str],
+    drafts: NamedDependency[Drafts],
+    drawings: NamedDependency[Drawings],
 ) -> Response[bytes]:
-    """Change the draft by operations; what contradicts a later change is handed back."""
+    """Change the draft by operations; what contradicts a later change is handed back.
+
+    With `parts=SEQ` the answer also holds what of the editor's drawing is other than at that number.
+    """
     asked = await read_json(request, OperationsRequest)
+    after = number(request, "parts", -1, 0, 10**9)
     result = await drafts.operate(workspace_of(request), workflow, asked.operations)
-    return answer(result, etag=f'"{result.seq}"')
+    if after < 0:
+        return answer(result, etag=f'"{result.seq}"')
+    delta = await drawings.delta(workspace_of(request), workflow, after)
+    return answer({**msgspec.structs.asdict(result), "delta": delta}, etag=f'"{result.seq}"')
 
 
 @post(f"{BASE}/{{workflow:str}}/validate", guards=[signed_in], status_code=200)

@@ -5,64 +5,157 @@ const SVG = 'http://www.w3.org/2000/svg'
 const RING = 14 // from a tray's left edge to the ring's centre
 const TRACK = 24 // from a tray's right and lower edge to its track
 
-/** Draw all edges, their labels, and the inside of every tray. */
-export function drawEdges(world, boxes) {
-  const svg = world.querySelector('.edges')
-  for (const path of svg.querySelectorAll('.edge')) drawEdge(svg, path, boxes)
-  for (const [id, box] of boxes) if (box.tray) drawTray(svg, id, box, boxes)
+/** Draws edges {from, port, to} between boxes, and keeps them up to date. */
+export class Edges {
+  #drawn = new Map() // key → {edge, path, hit, label}
+  #byNode = new Map() // node → keys
+  #tracks = new Map() // loop → its group
+
+  /** With `editable`, each edge has a broad invisible twin that the pointer can hit. */
+  constructor(svg, editable = false) {
+    Object.assign(this, { svg, editable })
+    this.trackLayer = svg.querySelector('#tracks') ?? element(svg, 'g')
+    this.lineLayer = svg.querySelector('#lines') ?? element(svg, 'g')
+  }
+
+  /** Draw exactly these edges. */
+  sync(edges, boxes) {
+    const wanted = new Map(edges.map((edge) => [keyOf(edge), edge]))
+    for (const [key, drawn] of this.#drawn) if (!wanted.has(key)) this.#remove(key, drawn)
+    for (const [key, edge] of wanted) if (!this.#drawn.has(key)) this.#add(key, edge)
+    for (const drawn of this.#drawn.values()) this.#place(drawn, boxes)
+    this.#syncTracks(boxes)
+  }
+
+  /** Some nodes have moved. */
+  move(ids, boxes) {
+    const keys = new Set(ids.flatMap((id) => [...(this.#byNode.get(id) ?? [])]))
+    for (const key of keys) this.#place(this.#drawn.get(key), boxes)
+    const loops = new Set(ids.flatMap((id) => [boxes.get(id)?.loop, boxes.get(id)?.tray ? id : '']).filter(Boolean))
+    for (const loop of loops) this.#track(loop, boxes)
+  }
+
+  get all() { return [...this.#drawn.values()].map(({ edge }) => edge) }
+
+  /** The middle of an edge, in the world's units. */
+  middle(edge) {
+    const { path } = this.#drawn.get(keyOf(edge))
+    return path.getPointAtLength(path.getTotalLength() / 2)
+  }
+
+  /** Show or hide edges by whether one of their ends is in sight. */
+  cull(seen) {
+    for (const { edge, path, hit, label } of this.#drawn.values()) {
+      const hidden = !seen.has(edge.from) && !seen.has(edge.to)
+      for (const each of [path, hit, label]) each?.classList.toggle('is-away', hidden)
+    }
+  }
+
+  #add(key, edge) {
+    const data = { 'data-from': edge.from, 'data-port': edge.port, 'data-to': edge.to }
+    const hit = this.editable ? element(this.lineLayer, 'path', { class: 'edge-hit', ...data }) : null
+    const path = element(this.lineLayer, 'path', { class: edge.mark ? `edge is-${edge.mark}` : 'edge', ...data })
+    this.#drawn.set(key, { edge, path, hit, label: null })
+    for (const end of [edge.from, edge.to]) this.#byNode.set(end, (this.#byNode.get(end) ?? new Set()).add(key))
+  }
+
+  #remove(key, { edge, path, hit, label }) {
+    for (const each of [path, hit, label]) each?.remove()
+    this.#drawn.delete(key)
+    for (const end of [edge.from, edge.to]) this.#byNode.get(end)?.delete(key)
+  }
+
+  #place(drawn, boxes) {
+    const { edge, path, hit } = drawn
+    const source = boxes.get(edge.from)
+    const target = boxes.get(edge.to)
+    if (!source || !target) return
+    const start = startOf(source, target, edge)
+    const end = endOf(target)
+    const d = curve(start, end)
+    path.setAttribute('d', d)
+    hit?.setAttribute('d', d)
+    const words = source.ports.length > 1 && !(target.loop === edge.from && edge.port === 'item') ? edge.port : ''
+    if (!words) {
+      drawn.label?.remove()
+      drawn.label = null
+      return
+    }
+    drawn.label ??= element(this.lineLayer, 'text', {})
+    drawn.label.textContent = words
+    drawn.label.setAttribute('class', source.loop ? 'elab is-inner' : 'elab')
+    drawn.label.setAttribute('x', start.x + 9)
+    drawn.label.setAttribute('y', start.y - 7)
+  }
+
+  #syncTracks(boxes) {
+    for (const [loop, group] of this.#tracks) {
+      if (boxes.get(loop)?.tray) continue
+      group.remove()
+      this.#tracks.delete(loop)
+    }
+    for (const [id, box] of boxes) if (box.tray) this.#track(id, boxes)
+  }
+
+  #track(id, boxes) {
+    const box = boxes.get(id)
+    if (!box) return
+    const group = this.#tracks.get(id) ?? element(this.trackLayer, 'g')
+    this.#tracks.set(id, group)
+    group.replaceChildren()
+    drawTray(group, box, this.#endsOf(id, boxes))
+  }
+
+  /** The body's last nodes: those that lead to no other node of the body. */
+  #endsOf(loop, boxes) {
+    const body = [...boxes].filter(([, box]) => box.loop === loop)
+    return body.filter(([id]) => ![...(this.#byNode.get(id) ?? [])].some((key) => {
+      const { edge } = this.#drawn.get(key)
+      return edge.from === id && boxes.get(edge.to)?.loop === loop
+    })).map(([, box]) => box)
+  }
 }
 
-function drawEdge(svg, path, boxes) {
-  const { from, to, port, label } = path.dataset
-  const source = boxes.get(from)
-  const target = boxes.get(to)
-  const entry = target.loop === from
-  const start = entry ? ringOf(source, RING + 7) : { x: source.x + source.width, y: source.y + portHeight(source, port) }
-  const end = { x: target.x, y: target.y + (target.tray ? target.mid : target.height / 2) }
-  path.setAttribute('d', curve(start, end))
-  if (label) text(svg, label, start.x + 9, start.y - 7, source.loop ? 'elab is-inner' : 'elab')
+export const keyOf = ({ from, port, to }) => `${from}.${port}>${to}`
+
+/** Where an edge begins: at its port, or at the ring of the tray that it enters. */
+export function startOf(source, target, { from, port }) {
+  if (port === 'item' && source.tray && target?.loop === from) return { x: source.x + RING + 7, y: source.y + source.mid }
+  if (port === 'item' && source.tray) return { x: source.x + RING, y: source.y + source.mid }
+  return { x: source.x + source.width, y: source.y + portHeight(source, port) }
 }
 
-function curve(a, b) {
+export const endOf = (target) => ({ x: target.x, y: target.y + (target.tray ? target.mid : target.height / 2) })
+
+/** The path of a connection from one point to another. */
+export function curve(a, b) {
   const reach = b.x > a.x ? Math.max(16, Math.min(120, (b.x - a.x) / 2)) : 80
   return `M${a.x} ${a.y}C${a.x + reach} ${a.y} ${b.x - reach} ${b.y} ${b.x} ${b.y}`
 }
 
-const ringOf = (box, dx) => ({ x: box.x + dx, y: box.y + box.mid })
-
-function drawTray(svg, id, box, boxes) {
-  const { x: left, y } = ringOf(box, RING)
+function drawTray(group, box, ends) {
+  const left = box.x + RING
+  const y = box.y + box.mid
   const right = box.x + box.width - TRACK + 8
   const bottom = box.y + box.height - TRACK
-  const ends = endsOf(svg, id, boxes).flatMap((end) => portsOf(end).map((port) => ({ x: end.x + end.width, y: end.y + portHeight(end, port) })))
-  if (!ends.length) return
-  const highest = Math.min(...ends.map((end) => end.y))
-  for (const end of ends) {
-    const turn = end.y === highest ? `H${right - 10}Q${right} ${end.y} ${right} ${end.y + 10}` : `H${right}`
-    element(svg, 'path', { class: 'track', d: `M${end.x} ${end.y}${turn}` })
+  const exits = ends.flatMap((end) => end.ports.map((port) => ({ x: end.x + end.width, y: end.y + portHeight(end, port) })))
+  if (exits.length) {
+    const highest = Math.min(...exits.map((exit) => exit.y))
+    for (const exit of exits) {
+      const turn = exit.y === highest ? `H${right - 10}Q${right} ${exit.y} ${right} ${exit.y + 10}` : `H${right}`
+      element(group, 'path', { class: 'track', d: `M${exit.x} ${exit.y}${turn}` })
+    }
+    element(group, 'path', { class: 'track', d: `M${right} ${highest + 10}V${bottom - 10}Q${right} ${bottom} ${right - 10} ${bottom}H${left + 10}Q${left} ${bottom} ${left} ${bottom - 10}V${y + 13}` })
+    element(group, 'path', { class: 'track-head', d: `m${left - 4} ${y + 18} 4-5.5 4 5.5` })
+    element(group, 'text', { class: 'elab is-inner', x: (left + right) / 2, y: bottom + 4, 'text-anchor': 'middle' }).textContent = 'next round'
   }
-  element(svg, 'path', { class: 'track', d: `M${right} ${highest + 10}V${bottom - 10}Q${right} ${bottom} ${right - 10} ${bottom}H${left + 10}Q${left} ${bottom} ${left} ${bottom - 10}V${y + 13}` })
-  element(svg, 'path', { class: 'track-head', d: `m${left - 4} ${y + 18} 4-5.5 4 5.5` })
-  element(svg, 'circle', { class: 'ring', cx: left, cy: y, r: 6 })
-  element(svg, 'circle', { class: 'ring-hole', cx: left, cy: y, r: 4.2 })
-  text(svg, 'next round', (left + right) / 2, bottom + 4, 'elab is-inner', 'middle')
+  element(group, 'circle', { class: 'ring', cx: left, cy: y, r: 6 })
+  element(group, 'circle', { class: 'ring-hole', cx: left, cy: y, r: 4.2 })
 }
 
-/** The body's last nodes: those that lead to no other node of the body. */
-function endsOf(svg, loop, boxes) {
-  const leaving = new Set([...svg.querySelectorAll('.edge')].filter(({ dataset }) => boxes.get(dataset.to).loop === loop && dataset.from !== loop).map(({ dataset }) => dataset.from))
-  return [...boxes].filter(([id, box]) => box.loop === loop && !leaving.has(id)).map(([, box]) => box)
-}
-
-const portsOf = (box) => [...box.element.querySelectorAll(':scope > .port-out')].map((port) => port.dataset.port)
-
-function text(svg, words, x, y, className, anchor = 'start') {
-  element(svg, 'text', { class: className, x, y, 'text-anchor': anchor }).textContent = words
-}
-
-function element(svg, name, attributes) {
+function element(parent, name, attributes = {}) {
   const made = document.createElementNS(SVG, name)
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
-  svg.append(made)
+  parent.append(made)
   return made
 }

@@ -2,20 +2,23 @@
 
 const MARGIN = { x: 40, top: 32, bottom: 84 } // room for what floats at the bottom
 const LIMITS = [0.1, 2]
-const STILL = 4 // a press that moves less is a click
+export const STILL = 4 // a press that moves less is a click
+export const FLOATS = '.zoom, .tools, .minimap, .start, .edge-tools, .qa' // what lies on the canvas and is no part of the world
 
 export class View {
-  constructor(canvas, world, boxes) {
-    Object.assign(this, { canvas, world, x: 0, y: 0, scale: 1 })
-    this.bounds = boundsOf([...boxes.values()])
+  /** `boxes` by id, as they are at any time; `pans` says of a press whether it moves the view. */
+  constructor(canvas, world, boxes, { pans = () => true } = {}) {
+    Object.assign(this, { canvas, world, boxes, pans, x: 0, y: 0, scale: 1, onChange: () => {} })
     this.#listen()
   }
 
-  /** Show everything, never larger than life. */
-  fit() {
+  /** Show these boxes (all, without them), never larger than life. */
+  fit(boxes = [...this.boxes.values()]) {
     const { width, height } = this.canvas.getBoundingClientRect()
-    if (!width || !this.bounds) return
-    const { left, top, right, bottom } = this.bounds
+    const bounds = boundsOf(boxes)
+    if (!width) return
+    if (!bounds) return this.show(width / 2, height / 2, 1)
+    const { left, top, right, bottom } = bounds
     const room = { x: width - 2 * MARGIN.x, y: height - MARGIN.top - MARGIN.bottom }
     this.scale = clamp(Math.min(1, room.x / (right - left), room.y / (bottom - top)))
     this.x = (width - (right - left) * this.scale) / 2 - left * this.scale
@@ -41,6 +44,27 @@ export class View {
     if (dx || dy) this.#pan(dx, dy)
   }
 
+  /** Put the world's origin at a point of the canvas, at a scale. */
+  show(x, y, scale) {
+    Object.assign(this, { x, y, scale })
+    this.#apply()
+  }
+
+  /** A point of the window in the world's units. */
+  toWorld({ clientX, clientY }) {
+    const frame = this.canvas.getBoundingClientRect()
+    return { x: (clientX - frame.left - this.x) / this.scale, y: (clientY - frame.top - this.y) / this.scale }
+  }
+
+  /** What is seen of the world. */
+  get window() {
+    const { clientWidth, clientHeight } = this.canvas
+    return { left: -this.x / this.scale, top: -this.y / this.scale, right: (clientWidth - this.x) / this.scale, bottom: (clientHeight - this.y) / this.scale }
+  }
+
+  /** Move the view by pixels. */
+  pan(dx, dy) { this.#pan(dx, dy) }
+
   #pan(dx, dy) {
     this.x += dx
     this.y += dy
@@ -52,6 +76,7 @@ export class View {
     this.canvas.style.backgroundPosition = `${this.x}px ${this.y}px`
     this.canvas.dataset.zoom = this.scale > 0.6 ? 'near' : this.scale > 0.35 ? 'mid' : 'far'
     this.canvas.querySelector('.zoom-v').textContent = `${Math.round(this.scale * 100)}%`
+    this.onChange()
   }
 
   #listen() {
@@ -69,6 +94,7 @@ export class View {
   }
 
   #onWheel(event) {
+    if (event.target.closest('.qa')) return
     event.preventDefault()
     this.touched = true
     if (event.shiftKey) return this.#pan(-event.deltaY - event.deltaX, 0)
@@ -78,7 +104,7 @@ export class View {
   }
 
   #onPress(event) {
-    if (event.button || event.target.closest('.zoom')) return
+    if (event.button > 1 || event.target.closest(FLOATS) || (event.button === 0 && !this.pans(event))) return
     const from = { x: event.clientX, y: event.clientY, panned: false }
     const controller = new AbortController()
     const { signal } = controller
@@ -102,13 +128,15 @@ export class View {
   }
 }
 
-function swallowNextClick(canvas) {
+/** The click that ends a drag is none. */
+export function swallowNextClick(canvas) {
   const swallow = (event) => { event.preventDefault(); event.stopPropagation() }
   canvas.addEventListener('click', swallow, { capture: true, once: true })
   setTimeout(() => canvas.removeEventListener('click', swallow, { capture: true }))
 }
 
-function boundsOf(boxes) {
+/** What a rectangle around the boxes measures; null without any. */
+export function boundsOf(boxes) {
   if (!boxes.length) return null
   return {
     left: Math.min(...boxes.map((box) => box.x)),

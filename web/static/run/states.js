@@ -55,7 +55,7 @@ export class States {
     const node = this.#nodes.get(id)
     const tone = toneOf(node)
     const words = wordsOf(node)
-    for (const element of document.querySelectorAll(`[data-node="${id}"]:not(#bench):not(li)`)) {
+    for (const element of document.querySelectorAll(`.node[data-node="${id}"], .loop[data-node="${id}"], .orow[data-node="${id}"]`)) {
       element.classList.remove(...TONES)
       if (tone) element.classList.add(`is-${tone}`)
       caption(element.querySelector('[data-cap]'), tone, words)

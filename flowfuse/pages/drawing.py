@@ -1,0 +1,167 @@
+"""A draft as the editor draws it, and what of the drawing an edit has changed.
+
+The same parts are rendered at the first load, after an edit of one's own, and after somebody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from flowfuse import document
+from flowfuse.data.workflows import Draft, WorkflowRepository
+from flowfuse.engine.validation import ValidationEngine, errors_of
+from flowfuse.model import Problem, Workflow, WorkflowSummary
+from flowfuse.node import Catalogue
+from flowfuse.pages.changes import Change, changes
+from flowfuse.pages.graph import GraphView, NodeView, graph_view
+
+STATES_KEPT = 12
+"""States of one draft that an edit may be based on; an older one gets the whole drawing."""
+DRAFTS_KEPT = 16
+CARDS_KEPT = 4000
+
+
+class Drawing(Struct, frozen=True, kw_only=True):
+    """One state of a draft, ready to be drawn."""
+
+    summary: WorkflowSummary
+    graph: GraphView
+    cards: dict[str, NodeView]
+    nodes: dict[str, bytes]
+    edges: bytes
+    own: bytes
+    problems: list[Problem]
+    changed: list[Change]
+
+    @property
+    def seq(self) -> int:
+        """The draft's sequence number."""
+        return self.summary.seq
+
+    @property
+    def blocked(self) -> int:
+        """How many problems keep the draft from being run."""
+        return len(errors_of(self.problems))
+
+    @property
+    def document(self) -> msgspec.Raw:
+        """The whole document as JSON."""
+        nodes = b",".join(self.nodes.values())
+        return msgspec.Raw(b'{"own":%b,"nodes":[%b],"edges":%b}' % (self.own, nodes, self.edges))
+
+
+class Drawings:
+    """Draws drafts, and remembers the last states of each."""
+
+    def __init__(
+        self,
+        workflows: WorkflowRepository,
+        validation: ValidationEngine,
+        catalogue: Catalogue,
+        render: Callable[..., str],
+    ) -> None:
+        self._workflows, self._validation, self._catalogue = workflows, validation, catalogue
+        self._render = render
+        self._kept: OrderedDict[tuple[str, str], OrderedDict[int, Drawing]] = OrderedDict()
+        self._cards: OrderedDict[tuple[str, NodeView], str] = OrderedDict()
+        self._published: dict[tuple[str, str], tuple[int, Workflow]] = {}
+
+    async def current(self, workspace: str, name: str) -> Drawing:
+        """The draft as it is now. Raises NotFound."""
+        draft = await self._workflows.get(workspace, name)
+        kept = self._states(workspace, name)
+        published = await self._published_document(workspace, draft.summary)
+        known = kept.get(draft.summary.seq)
+        if known is not None and known.summary == draft.summary:
+            return known
+        drawing = await asyncio.to_thread(self._draw, draft, published)
+        kept[drawing.seq] = drawing
+        while len(kept) > STATES_KEPT:
+            kept.popitem(last=False)
+        return drawing
+
+    async def delta(self, workspace: str, name: str, after: int) -> dict[str, Any]:
+        """What of the drawing is other than in the state `after`; all of it where that is not known."""
+        old = self._states(workspace, name).get(after)
+        new = await self.current(workspace, name)
+        return {
+            "seq": new.seq,
+            "order": list(new.nodes),
+            "nodes": {
+                id: msgspec.Raw(raw)
+                for id, raw in new.nodes.items()
+                if old is None or old.nodes.get(id) != raw
+            },
+            "edges": msgspec.Raw(new.edges),
+            "own": msgspec.Raw(new.own),
+            "cards": {
+                id: self.card(name, view)
+                for id, view in new.cards.items()
+                if old is None or old.cards.get(id) != view
+            },
+            "problems": new.problems,
+            "parts": self.parts(new),
+        }
+
+    def card(self, workflow: str, view: NodeView) -> str:
+        """The HTML of a card or tray."""
+        key = (workflow, view)
+        html = self._cards.get(key)
+        if html is None:
+            html = self._cards[key] = self._render("editor/_card.html", node=view, workflow=workflow)
+            while len(self._cards) > CARDS_KEPT:
+                self._cards.popitem(last=False)
+        return html
+
+    def parts(self, drawing: Drawing) -> dict[str, str]:
+        """What stands around the canvas and changes with the draft, by the id of its element."""
+        return {
+            name: self._render(f"editor/_{name}.html", drawing=drawing, workflow=drawing.summary)
+            for name in ("publish", "problems", "outline")
+        }
+
+    def _states(self, workspace: str, name: str) -> OrderedDict[int, Drawing]:
+        key = (workspace, name)
+        kept = self._kept.setdefault(key, OrderedDict())
+        self._kept.move_to_end(key)
+        while len(self._kept) > DRAFTS_KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+    def _draw(self, draft: Draft, published: Workflow | None) -> Drawing:
+        workflow = draft.document
+        problems = self._validation.check(workflow)
+        graph = graph_view(workflow, self._catalogue, problems)
+        plain = msgspec.json.decode(document.to_json(workflow))
+        nodes = plain.pop("nodes")
+        edges = plain.pop("edges")
+        return Drawing(
+            summary=draft.summary,
+            graph=graph,
+            # Where a card lies is the document's to say: it would be drawn anew for each move.
+            cards={view.id: msgspec.structs.replace(view, x=None, y=None, via="") for view in graph.nodes},
+            nodes={node["id"]: msgspec.json.encode(node) for node in nodes},
+            edges=msgspec.json.encode(edges),
+            own=msgspec.json.encode(plain),
+            problems=problems,
+            changed=changes(published, workflow, self._catalogue) if published is not None else [],
+        )
+
+    async def _published_document(self, workspace: str, summary: WorkflowSummary) -> Workflow | None:
+        key = (workspace, summary.id)
+        if summary.published is None:
+            self._published.pop(key, None)
+            return None
+        known = self._published.get(key)
+        if known is None or known[0] != summary.published:
+            content = await self._workflows.published(workspace, summary.id)
+            if content is None:
+                return None
+            known = self._published[key] = (summary.published, content.document)
+        return known[1]

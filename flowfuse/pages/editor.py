@@ -1,0 +1,339 @@
+"""The editor: a workflow's draft on the canvas, the chosen node in the bench, what is typed in previewed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import UNSET, Struct
+
+from flowfuse.clock import Clock
+from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.workflows import Draft, WorkflowRepository
+from flowfuse.engine.drafts import webhooks_of
+from flowfuse.engine.graph import Graph
+from flowfuse.engine.history import History
+from flowfuse.errors import NotFound
+from flowfuse.expression import library
+from flowfuse.integrations.vault import CredentialVault
+from flowfuse.model import ExecutionDetail, Node, Value
+from flowfuse.node import Catalogue
+from flowfuse.pages.api.body import answer, number, read_json
+from flowfuse.pages.drawing import Drawings
+from flowfuse.pages.form import form_of
+from flowfuse.pages.graph import GraphView, NodeView
+from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.page import chosen_tab, page
+from flowfuse.pages.palette import palette
+from flowfuse.pages.run_view import run_view
+from flowfuse.pages.sample import (
+    Sample,
+    completions,
+    default_timeout,
+    preview,
+    sample,
+    schema_of,
+)
+from flowfuse.pages.values import table, tree
+
+ONE = "/workflows/{workflow:str}"
+TABS = ("node", "timeline", "input", "problems")
+STARTS = ("trigger.manual", "trigger.webhook", "trigger.schedule")
+"""What an empty canvas offers first."""
+PRESETS = (
+    ("*/15 * * * *", "every 15 minutes"), ("0 * * * *", "every hour"), ("0 9 * * *", "daily at 9"),
+    ("0 9 * * 1-5", "weekdays at 9"), ("0 9 * * 1", "Mondays at 9"), ("0 9 1 * *", "the 1st of a month"),
+)  # fmt: skip
+KINDS = (
+    ("bearer", "a token in the header “Authorization”", (("token", "Token", True),)),
+    ("header", "a header of its own", (("name", "Header", False), ("value", "Value", True))),
+    ("basic", "user and password", (("user", "User", False), ("password", "Password", True))),
+    ("query", "a parameter of the address", (("name", "Parameter", False), ("value", "Value", True))),
+)
+"""The kinds of credentials in words, with the fields of their secret halves."""
+SHOWN_JSON = 200_000
+LOOKED_BACK = 20
+"""Runs among which the last whole one is looked for."""
+Asked = Request[Any, Any, Any]
+
+
+class HookAddress(Struct, frozen=True):
+    """Where a webhook of this workflow can be called."""
+
+    address: str
+    draft: bool
+
+
+class PreviewRequest(Struct, forbid_unknown_fields=True):
+    """A field as it stands in the form, perhaps not kept yet."""
+
+    node: str
+    field: str
+    value: Any = None
+    path: str = ""
+    run: int | None = None
+
+
+@get(ONE, guards=[signed_in])
+async def editor_page(
+    request: Asked,
+    workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
+    drawings: NamedDependency[Drawings],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+    catalogue: NamedDependency[Catalogue],
+) -> Response[str]:
+    """A workflow's draft, to be edited."""
+    drawing = await drawings.current(workspace_of(request), workflow)
+    draft = await workflows.get(workspace_of(request), workflow)
+    return page(
+        request,
+        "editor.html",
+        with_styles=True,
+        drawing=drawing,
+        workflow=drawing.summary,
+        draft=_data(drawing.document),
+        cards=_data({id: drawings.card(workflow, view) for id, view in drawing.cards.items()}),
+        chosen=request.query_params.get("node", ""),
+        tab=chosen_tab(request, TABS, "node"),
+        triggers=_triggers(drawing.graph),
+        kinds=KINDS,
+        ghosts=[entry for entry in palette(catalogue) if entry.type in STARTS],
+        input_text=await _input_text(request, draft, executions, history),
+    )
+
+
+@get(f"{ONE}/delta", guards=[signed_in])
+async def editor_delta(
+    request: Asked, workflow: FromPath[str], drawings: NamedDependency[Drawings]
+) -> Response[bytes]:
+    """What of the drawing is other than in the state `after`."""
+    after = number(request, "after", 0, 0, 10**9)
+    return answer(await drawings.delta(workspace_of(request), workflow, after))
+
+
+@get("/palette", guards=[signed_in])
+async def palette_entries(catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
+    """Everything that can be put on a canvas, and the functions that expressions may call."""
+    functions = [
+        {
+            "name": f.name,
+            "group": f.group,
+            "signature": f.signature,
+            "summary": f.summary,
+            "example": f.example,
+        }
+        for f in library()
+    ]
+    return answer({"nodes": palette(catalogue), "functions": functions})
+
+
+@get(f"{ONE}/settings", guards=[signed_in])
+async def settings(
+    request: Asked, workflow: FromPath[str], workflows: NamedDependency[WorkflowRepository]
+) -> Response[str]:
+    """The workflow's own fields, for the bench while no node is chosen."""
+    draft = await workflows.get(workspace_of(request), workflow)
+    return page(request, "editor/_settings.html", own=draft.document)
+
+
+@get(f"{ONE}/bench", guards=[signed_in])
+async def bench(
+    request: Asked,
+    workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
+    drawings: NamedDependency[Drawings],
+    catalogue: NamedDependency[Catalogue],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+    vault: NamedDependency[CredentialVault],
+) -> Response[bytes]:
+    """The chosen node: what comes in, its form, what it gave."""
+    workspace, query = workspace_of(request), request.query_params
+    drawing = await drawings.current(workspace, workflow)
+    draft = await workflows.get(workspace, workflow)
+    placed = _placed(draft, query.get("node", ""))
+    graph = Graph(draft.document, catalogue)
+    detail = await shown_detail(workspace, draft, query.get("run", ""), executions, history)
+    known = sample(graph, placed, detail, query.get("path", ""))
+    node_type = catalogue.find(placed.type, placed.version)
+    view = drawing.graph.node(placed.id)
+    templates = request.app.state.templates
+    html = await asyncio.to_thread(
+        templates.render,
+        "editor/_bench.html",
+        node=view,
+        placed=placed,
+        type=node_type,
+        fields=form_of(placed, node_type, drawing.problems) if node_type is not None else [],
+        known=known,
+        run=detail.execution if detail is not None else None,
+        credentials=await vault.list(workspace),
+        presets=PRESETS,
+        hooks=_hooks(request, draft) if placed.type == "trigger.webhook" else [],
+        timeout_words=default_timeout(node_type, placed) if node_type is not None else "",
+        **_values(placed, known),
+    )
+    who = templates.render("editor/_who.html", node=view)
+    names = completions(graph, placed, known)
+    return answer({"bench": html, "who": who, "names": names, "path": known.path})
+
+
+@post(f"{ONE}/preview", guards=[signed_in], status_code=200)
+async def preview_field(
+    request: Asked,
+    workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
+    catalogue: NamedDependency[Catalogue],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+    clock: NamedDependency[Clock],
+) -> Response[bytes]:
+    """What a field would come to: `{text, kind, error, missing}`."""
+    asked = await read_json(request, PreviewRequest)
+    workspace = workspace_of(request)
+    draft = await workflows.get(workspace, workflow)
+    placed = _placed(draft, asked.node)
+    node_type = catalogue.find(placed.type, placed.version)
+    if node_type is None or asked.field not in {field.name for field in node_type.fields}:
+        raise NotFound(what="field", id=asked.field)
+    graph = Graph(draft.document, catalogue)
+    detail = await shown_detail(workspace, draft, str(asked.run or ""), executions, history)
+    known = sample(graph, placed, detail, asked.path)
+    found = await asyncio.to_thread(
+        preview, graph, placed, node_type, asked.field, asked.value, known, clock.now_us()
+    )
+    branch = tree(found.value)
+    text = branch.text if not branch.children else msgspec.json.encode(found.value).decode()[:400]
+    return answer({"text": text, "kind": branch.kind, "known": found.known, "error": found.error,
+                   "missing": found.missing})  # fmt: skip
+
+
+@get(f"{ONE}/progress/{{number:int}}", guards=[signed_in])
+async def progress(
+    request: Asked,
+    workflow: FromPath[str],
+    number: FromPath[int],
+    drawings: NamedDependency[Drawings],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+    clock: NamedDependency[Clock],
+) -> Response[bytes]:
+    """How far a run is, on the draft's own nodes: their counts, the bar, the timeline."""
+    workspace = workspace_of(request)
+    execution = await executions.by_number(workspace, workflow, number)
+    detail = await history.detail(workspace, execution.id)
+    drawing = await drawings.current(workspace, workflow)
+    view = run_view(detail, drawing.graph, clock.now_us())
+    render = request.app.state.templates.render
+    context: dict[str, Any] = {
+        "execution": detail.execution, "detail": detail, "view": view, "graph": drawing.graph,
+        "workflow": drawing.summary, "address": f"/workflows/{workflow}/runs/{number}",
+    }  # fmt: skip
+    return answer({
+        "states": render("run/_states.html", **context),
+        "bar": render("editor/_running.html", **context),
+        "timeline": render("editor/_timeline.html", **context),
+        "failed": detail.execution.error.node if detail.execution.error else "",
+    })  # fmt: skip
+
+
+def _data(value: Any) -> str:
+    """JSON for a data block of the page: nothing in it can end the block."""
+    from markupsafe import Markup
+
+    text = msgspec.json.encode(value).decode()
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)
+
+
+def _placed(draft: Draft, node: str) -> Node:
+    found = next((placed for placed in draft.document.nodes if placed.id == node), None)
+    if found is None:
+        raise NotFound(what="node", id=node)
+    return found
+
+
+async def shown_detail(
+    workspace: str, draft: Draft, run: str, executions: ExecutionRepository, history: History
+) -> ExecutionDetail | None:
+    """The run whose data is shown: the named one, else the last whole one; None where there is none.
+
+    Of what a run of a part has left out, the last whole run has the data.
+    """
+    name, nodes = draft.summary.id, {node.id for node in draft.document.nodes}
+    chosen = await executions.by_number(workspace, name, int(run)) if run.isdigit() else None
+    part = await history.detail(workspace, chosen.id) if chosen is not None else None
+    if part is not None and part.execution.trigger in nodes:
+        return part
+    found = await executions.list(workspace, workflow=name, limit=LOOKED_BACK)
+    last = next((each for each in found if each.trigger in nodes), None)
+    whole = await history.detail(workspace, last.id) if last is not None else None
+    return merged(part, whole) if part is not None and whole is not None else part or whole
+
+
+def merged(part: ExecutionDetail, whole: ExecutionDetail) -> ExecutionDetail:
+    """A part's run, with what it has left out as it was in a whole run."""
+    ran = [run for run in part.nodes if run.state != "skipped"]
+    there = {(run.node, run.path) for run in ran}
+    kept = [run for run in whole.nodes if (run.node, run.path) not in there]
+    return msgspec.structs.replace(part, input=whole.input, nodes=[*kept, *ran])
+
+
+def _values(placed: Node, known: Sample) -> dict[str, Any]:
+    """What the two data columns show."""
+    roots: list[tuple[str, Value, bool]] = [
+        (name, known.roots[name], True) for name in ("input", "item") if name in known.roots
+    ]
+    roots += [("trigger", known.roots["trigger"], False)] if "trigger" in known.roots else []
+    roots += [(f"nodes.{id}", value, False) for id, value in known.nodes.items()]
+    roots += [("vars", known.roots["vars"], False)] if known.roots.get("vars") else []
+    pinned = placed.pinned is not UNSET
+    ran = known.ran
+    done = ran is not None and (ran.state == "done" or ran.output is not None)
+    output = placed.pinned if pinned else ran.output if ran is not None and done else None
+    return {
+        "roots": roots,
+        "input_json": _shown_json(known.roots.get("input")),
+        "table": table(known.roots.get("input"), "input"),
+        "pinned": True if pinned else None,
+        "output_known": pinned or done,
+        "output": output,
+        "output_json": _shown_json(output),
+        "schema_json": _shown_json(schema_of(output)),
+    }
+
+
+def _shown_json(value: Value) -> str:
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return text if len(text) <= SHOWN_JSON else text[:SHOWN_JSON] + "\n…"
+
+
+def _triggers(graph: GraphView) -> list[NodeView]:
+    """What a run by hand can start at; first what is made for it."""
+    triggers = [node for node in graph.nodes if not node.takes_input and not node.disabled]
+    return sorted(triggers, key=lambda node: node.type != "trigger.manual")
+
+
+def _hooks(request: Asked, draft: Draft) -> list[HookAddress]:
+    """The addresses of the webhooks: the published ones first, since they are what others call."""
+    base = str(request.base_url).rstrip("/")
+    paths = [path for path, _ in webhooks_of(draft.document)]
+    live = [HookAddress(f"{base}/hook/{path}", draft=False) for path in paths if draft.summary.active]
+    return live + [HookAddress(f"{base}/hook-draft/{path}", draft=True) for path in paths]
+
+
+async def _input_text(request: Asked, draft: Draft, executions: ExecutionRepository, history: History) -> str:
+    """What the input field starts with: the input of the named run, else of the last, else nothing yet."""
+    try:
+        run = request.query_params.get("from", "")
+        detail = await shown_detail(workspace_of(request), draft, run, executions, history)
+    except NotFound:
+        return "{}"
+    return "{}" if detail is None or detail.input is None else _shown_json(detail.input)

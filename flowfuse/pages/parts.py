@@ -1,0 +1,80 @@
+"""Running a part of a draft on the data of an earlier run; reading a document without keeping it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import msgspec
+from litestar import Request, Response, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import Struct
+
+from flowfuse import document
+from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.workflows import WorkflowRepository
+from flowfuse.engine.drafts import Drafts, outcome
+from flowfuse.engine.graph import Graph
+from flowfuse.engine.history import History
+from flowfuse.engine.parts import part_of
+from flowfuse.errors import NotFound
+from flowfuse.model import Value
+from flowfuse.node import Catalogue
+from flowfuse.pages.api.body import answer, read_json
+from flowfuse.pages.editor import shown_detail
+from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.sample import sample
+
+Asked = Request[Any, Any, Any]
+
+
+class PartRequest(Struct, forbid_unknown_fields=True):
+    """Which part, with the data of which run and round."""
+
+    node: str
+    kind: Literal["alone", "to", "from"] = "alone"
+    input: Any = None
+    run: int | None = None
+    path: str = ""
+
+
+@post("/workflows/{workflow:str}/run-part", guards=[signed_in])
+async def run_part_of(
+    request: Asked,
+    workflow: FromPath[str],
+    workflows: NamedDependency[WorkflowRepository],
+    drafts: NamedDependency[Drafts],
+    catalogue: NamedDependency[Catalogue],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+) -> Response[bytes]:
+    """Start a part of the draft by hand: a node alone, all up to it, or all from it on."""
+    asked = await read_json(request, PartRequest)
+    workspace = workspace_of(request)
+    draft = await workflows.get(workspace, workflow)
+    graph = Graph(draft.document, catalogue)
+    placed = graph.nodes.get(asked.node)
+    if placed is None:
+        raise NotFound(what="node", id=asked.node)
+    run = str(asked.run) if asked.run is not None else ""
+    detail = await shown_detail(workspace, draft, run, executions, history)
+    known = sample(graph, placed, detail, asked.path)
+    rounds = {loop: values.get("item") for loop, values in known.loops.items()}
+    part = part_of(graph, asked.node, asked.kind, known.nodes, rounds)
+    value: Value = asked.input if asked.kind == "to" else known.roots.get("trigger", asked.input)
+    trigger = _trigger_of(Graph(part, catalogue), detail.execution.trigger if detail is not None else "")
+    started = await drafts.run_document(workspace, part, value, trigger=trigger, mode="test")
+    return answer(outcome(started), 202)
+
+
+def _trigger_of(graph: Graph, last: str) -> str | None:
+    """Of several triggers the one that began the shown run, else the first."""
+    return last if last in graph.triggers else next(iter(graph.triggers), None)
+
+
+@post("/documents/read", guards=[signed_in], status_code=200)
+async def read_document(request: Asked) -> Response[bytes]:
+    """A document from YAML or JSON text, kept nowhere: `{document}`."""
+    found = await asyncio.to_thread(document.read, await request.body())
+    return answer({"document": msgspec.Raw(document.to_json(found))})

@@ -1,0 +1,391 @@
+"""The editor in a real browser on a real server: what a hand does is in the document, and can be undone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.support.browser import chromium, open_editor, signed_in
+from tests.support.local import LocalServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+Document = dict[str, Any]
+FLOW: Document = {
+    "name": "A flow",
+    "nodes": [
+        {"id": "go", "type": "trigger.manual", "position": {"x": 0, "y": 0}},
+        {"id": "first", "type": "transform.set", "name": "First", "config": {"fields": {"n": "{{ trigger.n }}"}},
+         "position": {"x": 240, "y": 0}},
+        {"id": "second", "type": "action.log", "name": "Second",
+         "config": {"message": "{{ nodes.first.n }} and {{ input.n }}"}, "position": {"x": 480, "y": 0}},
+    ],
+    "edges": [{"from": "go", "to": "first"}, {"from": "first", "to": "second"}],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, server: LocalServer) -> Iterator[Page]:
+    with signed_in(browser, server) as page:
+        yield page
+
+
+@pytest.fixture
+def flow(server: LocalServer, request: pytest.FixtureRequest) -> str:
+    """A workflow of three nodes, of this test's own."""
+    return make(server, request.node.name, FLOW)
+
+
+def make(server: LocalServer, name: str, document: Document) -> str:
+    id = "".join(letter if letter.isalnum() else "-" for letter in name.lower())[:60].strip("-")
+    made = server.api("POST", "/workflows", {**document, "id": id})
+    assert made.status == 201, made.raw
+    return id
+
+
+def draft(server: LocalServer, flow: str) -> Document:
+    found: Document = server.api("GET", f"/workflows/{flow}").json["document"]
+    return found
+
+
+def node(server: LocalServer, flow: str, id: str) -> Document:
+    return next(each for each in draft(server, flow)["nodes"] if each["id"] == id)
+
+
+def card(page: Page, id: str) -> Locator:
+    return page.locator(f"#cards [data-node={id}] > .node-card, #trays [data-node={id}] > .loop-head")
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("#saved")).to_have_attribute("data-state", "saved")
+    expect(page.locator("#saved")).to_contain_text(":")
+
+
+def edges(server: LocalServer, flow: str) -> list[tuple[str, str]]:
+    return [(edge["from"], edge["to"]) for edge in draft(server, flow)["edges"]]
+
+
+def drag(page: Page, start: Locator, to: tuple[float, float], **options: Any) -> None:
+    """Drag by the middle of an element to a place of the window."""
+    box = start.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 9, box["y"] + box["height"] / 2 + 9)
+    page.mouse.move(*to, steps=6)
+    page.mouse.up()
+
+
+def middle(element: Locator) -> tuple[float, float]:
+    box = element.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_an_empty_canvas_asks_how_it_starts_and_grows_by_typing(page: Page, server: LocalServer) -> None:
+    flow = make(server, "empty", {"name": "Empty", "nodes": [], "edges": []})
+    open_editor(page, flow)
+    page.get_by_role("button", name=re.compile("Run by hand")).first.click()
+    expect(card(page, "manual")).to_be_visible()
+    page.keyboard.press("Escape")
+    card(page, "manual").click()
+    page.keyboard.press("/")
+    page.keyboard.type("set fie")
+    page.keyboard.press("Enter")
+    expect(page.locator("#form")).to_have_attribute("data-node", "set")
+    saved(page)
+    assert edges(server, flow) == [("manual", "set")]
+    assert all("position" in each for each in draft(server, flow)["nodes"])
+
+
+def test_a_dragged_card_is_one_step_of_undo_that_outlives_a_reload(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    x, y = middle(card(page, "second"))
+    drag(page, card(page, "second"), (x + 80, y + 120))
+    saved(page)
+    moved = node(server, flow, "second")["position"]
+    assert moved["y"] > 60
+    page.reload()
+    page.wait_for_selector("html[data-ready]", state="attached")
+    page.keyboard.press("Control+z")
+    saved(page)
+    assert node(server, flow, "second")["position"] == {"x": 480, "y": 0}
+    page.keyboard.press("Control+Shift+z")
+    saved(page)
+    expect(page.locator("#toasts")).to_contain_text("Done again")
+    assert _eventually(lambda: node(server, flow, "second")["position"] == moved)
+
+
+def write(page: Page, label: str, text: str) -> None:
+    """Write into an expression field as a person does: into the editor that opens there."""
+    page.locator("#form").get_by_label(label).click()
+    expect(page.locator("#form .cm-content")).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(text) if text else page.keyboard.press("Delete")
+
+
+def _eventually(holds: Callable[[], bool], patience: int = 100) -> bool:
+    import time
+
+    for _ in range(patience):
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_escape_takes_a_drag_back(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    x, y = middle(card(page, "second"))
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 50, y + 100, steps=4)
+    page.keyboard.press("Escape")
+    page.mouse.up()
+    assert middle(card(page, "second")) == (x, y)
+    assert node(server, flow, "second")["position"] == {"x": 480, "y": 0}
+
+
+def test_connecting_by_hand_refuses_a_circle_and_offers_a_node_on_empty_canvas(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    out = page.locator("#cards [data-node=second] > .port-out")
+    drag(page, out, middle(card(page, "first")))
+    expect(page.locator("#toasts")).to_contain_text("circle")
+    drag(page, page.locator("#cards [data-node=go] > .port-out"), middle(card(page, "second")))
+    assert _eventually(lambda: ("go", "second") in edges(server, flow))
+    x, y = middle(card(page, "second"))
+    drag(page, out, (x + 60, y + 150))
+    expect(page.locator("#add-text")).to_be_focused()
+    page.keyboard.type("wait")
+    page.keyboard.press("Enter")
+    assert _eventually(lambda: ("second", "wait") in edges(server, flow))
+
+
+def test_a_node_is_put_on_an_edge_and_its_removal_heals(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    page.locator(".edge-hit[data-from=go]").hover(force=True)
+    page.get_by_role("button", name="Insert a node here").click()
+    page.locator("#add-text").fill("wait")
+    page.keyboard.press("Enter")
+    assert _eventually(lambda: edges(server, flow)[-1] == ("wait", "first"))
+    saved(page)
+    assert ("go", "first") not in edges(server, flow)
+    assert node(server, flow, "first")["position"]["x"] >= node(server, flow, "wait")["position"]["x"] + 200
+    expect(page.locator("#form .cm-content")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Delete")
+    assert _eventually(lambda: ("go", "first") in edges(server, flow))
+    page.get_by_role("button", name="Undo").last.click()
+    assert _eventually(lambda: ("wait", "first") in edges(server, flow))
+
+
+def test_copy_and_paste_between_two_workflows(
+    browser: Browser, page: Page, server: LocalServer, flow: str
+) -> None:
+    other = make(server, "pasted-into", {"nodes": [], "edges": []})
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_editor(page, flow)
+    page.locator("#canvas").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+c")
+    open_editor(page, other)
+    page.locator("#canvas").focus()
+    page.keyboard.press("Control+v")
+    page.keyboard.press("Control+v")
+    assert _eventually(lambda: len(draft(server, other)["nodes"]) == 6)
+    second = node(server, other, "second_2")
+    assert second["config"]["message"] == "{{ nodes.first_2.n }} and {{ input.n }}"
+    assert ("first_2", "second_2") in edges(server, other)
+
+
+def test_renaming_a_node_takes_its_references_along(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    card(page, "first").click()
+    page.keyboard.press("r")
+    page.locator(".name-in").fill("Read the number")
+    page.keyboard.press("Enter")
+    saved(page)
+    assert _eventually(lambda: any(n["id"] == "read_the_number" for n in draft(server, flow)["nodes"]))
+    assert (
+        node(server, flow, "second")["config"]["message"] == "{{ nodes.read_the_number.n }} and {{ input.n }}"
+    )
+    page.keyboard.press("Control+z")
+    assert _eventually(lambda: any(n["id"] == "first" for n in draft(server, flow)["nodes"]))
+
+
+def test_the_keyboard_travels_connects_and_switches_off(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    page.locator("#canvas").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(card(page, "second")).to_be_focused()
+    page.keyboard.press("d")
+    assert _eventually(lambda: node(server, flow, "second").get("disabled") is True)
+    page.keyboard.press("Home")
+    page.keyboard.press("c")
+    expect(page.locator(".letter")).to_have_count(1)  # only “second” is not connected yet
+    page.keyboard.press("a")
+    assert _eventually(lambda: ("go", "second") in edges(server, flow))
+
+
+def test_a_field_is_saved_as_it_is_typed_and_its_error_stands_beside_it(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    server.api("POST", f"/workflows/{flow}/run", {"input": {"n": 7}, "wait": 10})
+    open_editor(page, flow)
+    card(page, "second").click()
+    write(page, "Message", "{{ nodes.first.n + 1 }}")
+    expect(page.locator("#form .prev").first).to_contain_text("8")
+    assert _eventually(lambda: node(server, flow, "second")["config"]["message"] == "{{ nodes.first.n + 1 }}")
+    write(page, "Message", "{{ nodes.nowhere.n }}")
+    expect(page.locator("#form .ferr:visible").first).to_contain_text("nowhere")
+    expect(page.locator("#tab-problems")).to_contain_text("1")
+    write(page, "Message", "fine")
+    expect(page.locator("#form .ferr:visible")).to_have_count(0)
+
+
+def test_a_run_shows_on_the_canvas_and_its_data_in_the_bench(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    page.locator("#tab-input").click()
+    page.locator("#input").fill('{"n": 41}')
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#run-bar")).to_contain_text("Done")
+    expect(page.locator("#cards [data-node=second]")).to_have_class(lambda_class("is-ok"))
+    card(page, "second").click()
+    expect(page.locator("[data-output]")).to_contain_text("41")
+    page.locator("[data-reach='nodes.first']").click()
+    expect(page.locator("[data-reach='nodes.first.n']")).to_contain_text("41")
+
+
+def lambda_class(name: str) -> Any:
+    return re.compile(rf"\b{name}\b")
+
+
+def test_a_value_is_dragged_into_a_field(page: Page, server: LocalServer, flow: str) -> None:
+    server.api("POST", f"/workflows/{flow}/run", {"input": {"n": 7}, "wait": 10})
+    open_editor(page, flow, "?node=second")
+    message = page.get_by_label("Message")
+    message.click()
+    expect(page.locator("#form .cm-content")).to_be_focused()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    page.locator(".dh-id").click()
+    expect(page.locator("#form .cm-content")).to_have_count(0)
+    page.locator(".jr[data-reach='input.n']").drag_to(message)
+    expect(page.get_by_label("Message")).to_have_text("{{ input.n }}")
+    assert _eventually(lambda: node(server, flow, "second").get("config") == {"message": "{{ input.n }}"})
+
+
+def test_edits_made_offline_are_kept_and_sent_when_the_server_is_back(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    page.context.set_offline(True)
+    card(page, "second").click()
+    page.keyboard.press("Delete")
+    expect(page.locator("#saved")).to_contain_text("Offline. 1 change is kept here")
+    assert any(each["id"] == "second" for each in draft(server, flow)["nodes"])
+    page.context.set_offline(False)
+    assert _eventually(lambda: all(each["id"] != "second" for each in draft(server, flow)["nodes"]))
+    saved(page)
+
+
+def test_two_editors_see_each_other_and_merge(browser: Browser, server: LocalServer, flow: str) -> None:
+    with signed_in(browser, server) as one, signed_in(browser, server) as other:
+        open_editor(one, flow)
+        open_editor(other, flow)
+        expect(one.locator("#faces .face")).to_have_count(1)
+        card(one, "first").click()
+        expect(other.locator("#cards [data-node=first] .who")).to_be_visible()
+        card(other, "second").click()
+        write(other, "Message", "theirs")
+        write(one, "Value", "mine")
+        assert _eventually(lambda: node(server, flow, "second")["config"]["message"] == "theirs")
+        assert _eventually(lambda: node(server, flow, "first")["config"]["fields"]["n"] == "mine")
+        expect(one.locator("#cards [data-node=second] .node-sum")).to_have_text("theirs")
+
+
+def test_a_loop_is_a_tray_that_takes_its_body_along(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    card(page, "second").click()
+    page.keyboard.press("/")
+    page.keyboard.type("for each")
+    page.keyboard.press("Enter")
+    tray = page.locator("#trays [data-node=for_each]")
+    expect(tray).to_be_visible()
+    tray.get_by_role("button", name="What happens each round").click()
+    page.keyboard.type("log")
+    page.keyboard.press("Enter")
+    assert _eventually(lambda: ("for_each.item", "log") in edges(server, flow))
+    inner = draft(server, flow)["nodes"][-1]["id"]
+    expect(page.locator(f"#cards [data-node={inner}][data-loop=for_each]")).to_be_attached()
+    page.keyboard.press("Escape")
+    before = middle(card(page, inner))
+    x, y = middle(card(page, "for_each"))
+    drag(page, card(page, "for_each"), (x - 120, y + 100))
+    assert middle(card(page, inner))[1] > before[1] + 60
+
+
+def test_notes_and_groups_lie_in_the_document(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    page.locator("#canvas").focus()
+    page.keyboard.press("n")
+    page.keyboard.type("Mind the gap")
+    page.keyboard.press("Escape")
+    assert _eventually(
+        lambda: [n.get("text") for n in draft(server, flow).get("notes", {}).values()] == ["Mind the gap"]
+    )
+    page.locator("#canvas").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+g")
+    page.keyboard.type("All of it")
+    page.keyboard.press("Enter")
+    assert _eventually(
+        lambda: [g["name"] for g in draft(server, flow).get("groups", {}).values()] == ["All of it"]
+    )
+
+
+def test_a_file_of_json_dropped_on_the_canvas_becomes_a_node_that_gives_it(
+    page: Page, server: LocalServer, flow: str, tmp_path: Path
+) -> None:
+    open_editor(page, flow)
+    page.evaluate(
+        """(text) => {
+          const data = new DataTransfer()
+          data.items.add(new File([text], 'orders.json', {type: 'application/json'}))
+          document.getElementById('canvas').dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true, clientX: 400, clientY: 300}))
+        }""",
+        json.dumps([{"a": 1}]),
+    )
+    assert _eventually(lambda: any(each["id"] == "orders" for each in draft(server, flow)["nodes"]))
+    assert node(server, flow, "orders")["pinned"] == [{"a": 1}]
+
+
+def test_publishing_counts_the_changes(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.locator("#publish")).to_contain_text("v1")
+    expect(page.get_by_role("button", name="Published")).to_be_disabled()
+    card(page, "second").click()
+    write(page, "Message", "other")
+    page.get_by_role("button", name="Publish 1 change").click()
+    expect(page.locator("#publish")).to_contain_text("v2")

@@ -1,0 +1,89 @@
+// The editor of a workflow: puts the parts together, and gives every act its name.
+import { View } from './canvas/view.js'
+import { listenToTabs, openTab } from './bench.js'
+import { Actions } from './editor/actions.js'
+import { Bench } from './editor/bench.js'
+import { Board } from './editor/board.js'
+import { listenToExtras } from './editor/extras.js'
+import { Form } from './editor/form.js'
+import { Gestures } from './editor/gestures.js'
+import { listenToClipboard } from './editor/clipboard.js'
+import { listenToKeys } from './editor/keys.js'
+import { listenToMinimap } from './editor/minimap.js'
+import { Notes } from './editor/notes.js'
+import { Palette } from './editor/add.js'
+import { Runs } from './editor/runs.js'
+import { Store } from './editor/store.js'
+import { listenToSaving } from './editor/saving.js'
+import { makeCommands } from './editor/commands.js'
+import { Presence } from './editor/presence.js'
+
+const draft = document.getElementById('draft')
+const canvas = document.getElementById('canvas')
+const world = document.getElementById('world')
+const store = new Store(draft.dataset.workflow, Number(draft.dataset.seq), JSON.parse(draft.textContent))
+const board = new Board(canvas, world, store, JSON.parse(document.getElementById('drawn-cards').textContent))
+const view = new View(canvas, world, board.boxes, { pans: Gestures.pans })
+const actions = new Actions(store, board, view)
+const palette = new Palette(store, actions)
+const form = new Form(store, actions, { reach: () => ({ names: bench.names, functions: palette.functions }), light: (id) => board.light(id) })
+const bench = new Bench(store, board, form, actions)
+const gestures = new Gestures(board, view, actions, palette)
+const notes = new Notes(store, board, view, actions)
+const runs = new Runs(store, board, bench)
+const pasteText = listenToClipboard(store, board, view, actions, gestures)
+const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText })
+const redrawMap = listenToMinimap(board, view)
+
+view.onChange = redrawMap
+listenToTabs()
+const showSchedule = listenToExtras(store)
+listenToSaving(store, board)
+listenToKeys(board, view, actions, commands)
+
+const parts = { publish: 'publish', problems: 'problems', outline: 'outline' }
+store.addEventListener('change', ({ detail: { why, delta, foreign, label } }) => {
+  board.sync(delta?.cards)
+  document.getElementById('start').hidden = store.doc.nodes.length > 0
+  for (const [part, id] of Object.entries(parts)) if (delta?.parts[part] !== undefined) replacePart(id, delta.parts[part])
+  if (delta) showProblems(delta.problems)
+  showSchedule()
+  if (why === 'undo' || why === 'redo') commands.told(why, label)
+  if (bench.shown && (why === 'undo' || why === 'redo' || foreign?.includes(bench.shown))) bench.show({ again: true })
+  if (bench.shown && !store.node(bench.shown)) board.select([])
+  if (foreign?.length) presence.flash(foreign)
+})
+board.addEventListener('added', () => bench.show({ focus: true }))
+board.addEventListener('open', () => bench.show({ focus: true }))
+
+function replacePart(id, html) {
+  const element = document.getElementById(id)
+  if (element.dataset.html === html) return
+  element.innerHTML = html
+  board.mark()
+}
+
+function showProblems(problems) {
+  form.mark(problems)
+  const tab = document.getElementById('tab-problems')
+  const errors = problems.filter(({ severity }) => severity === 'error').length
+  let badge = tab.querySelector('.dtab-n')
+  if (!problems.length) return badge?.remove()
+  if (!badge) tab.append(badge = document.createElement('span'))
+  badge.className = errors ? 'dtab-n is-bad' : 'dtab-n'
+  badge.textContent = problems.length
+  return undefined
+}
+
+board.sync()
+await board.layOutTheRest()
+view.fit()
+document.getElementById('start').hidden = store.doc.nodes.length > 0
+world.classList.add('is-laid')
+const presence = new Presence(store, board, bench)
+await store.resume()
+const { chosen } = draft.dataset
+board.select(chosen && store.node(chosen) ? [chosen] : [])
+const shownRun = new URL(location).searchParams.get('run')
+if (shownRun) runs.follow(Number(shownRun))
+document.documentElement.dataset.ready = 'yes'

@@ -1,0 +1,211 @@
+// “Add”: a list at the pointer, searched by what is typed. Enter puts the chosen node in and connects it.
+
+const SHOWN = 60
+const RECENT = 'recent-nodes'
+const FAMILY_WORDS = { trigger: 'Starts a run', action: 'Does something', condition: 'Chooses a way', loop: 'Repeats', transform: 'Changes data', integration: 'Services', guardrail: 'Guards', ai: 'Thinks' }
+
+export class Palette {
+  #entries
+  #functions = []
+  #shown = []
+  #at = 0
+  #where = {}
+
+  constructor(store, actions) {
+    Object.assign(this, { store, actions })
+    this.box = document.getElementById('add')
+    this.text = document.getElementById('add-text')
+    this.list = document.getElementById('add-list')
+    this.icons = document.querySelector('.zoom use').getAttribute('href').replace(/#.*/, '')
+    this.text.addEventListener('input', () => this.#search())
+    this.text.addEventListener('keydown', (event) => this.#key(event))
+    this.list.addEventListener('pointermove', (event) => {
+      const row = event.target.closest('[data-row]')
+      if (row) this.#choose(Number(row.dataset.row))
+    })
+    this.list.addEventListener('click', (event) => { if (event.target.closest('[data-row]')) this.#take() })
+    document.addEventListener('pointerdown', (event) => { if (!this.box.hidden && !event.target.closest('#add')) this.close() })
+    this.ready = this.#load()
+  }
+
+  get isOpen() { return !this.box.hidden }
+
+  async #load() {
+    const response = await fetch('/palette', { headers: { Accept: 'application/json' } })
+    const { nodes, functions } = await response.json()
+    this.#entries = nodes
+    this.#functions = functions
+  }
+
+  get functions() { return this.#functions }
+  entry(type) { return this.#entries?.find((entry) => entry.type === type) }
+
+  /** Show the list. `where` says what becomes of the chosen node (see Actions.add), and where the list lies. */
+  async open(where = {}) {
+    this.#where = where
+    this.back = document.activeElement
+    this.box.hidden = false
+    this.#lay(where)
+    this.text.value = ''
+    this.text.focus()
+    await this.ready
+    this.#search()
+  }
+
+  close() {
+    this.box.hidden = true
+    if (this.back?.isConnected) this.back.focus({ preventScroll: true })
+  }
+
+  #lay({ client, near }) {
+    const frame = document.getElementById('canvas').getBoundingClientRect()
+    const point = near?.getBoundingClientRect()
+    const at = point ? { x: point.right + 12, y: point.top } : client ? { x: client.clientX, y: client.clientY } : { x: frame.left + 16, y: frame.top + 60 }
+    const { width, height } = this.box.getBoundingClientRect()
+    this.box.style.left = `${Math.max(8, Math.min(at.x, innerWidth - width - 12))}px`
+    this.box.style.top = `${Math.max(8, Math.min(at.y - 24, innerHeight - Math.max(height, 420) - 12))}px`
+  }
+
+  #search() {
+    const wanted = this.text.value.trim().toLowerCase()
+    const { from } = this.#where
+    const inside = Boolean(from || this.#where.edge)
+    const recent = this.#recent()
+    const here = new Set(this.store.doc.nodes.map(({ type }) => type))
+    const fits = this.#entries.filter((entry) => !(inside && entry.trigger))
+    const scored = fits.map((entry) => ({ entry, score: score(entry, wanted) + (wanted ? 0 : rank(entry, recent, here, this.store.doc)) })).filter(({ score: value }) => value > 0)
+    scored.sort((one, other) => other.score - one.score)
+    this.#shown = scored.slice(0, SHOWN).map(({ entry }) => entry)
+    if (!wanted) this.#shown = grouped(this.#shown)
+    this.#at = 0
+    this.#draw(!wanted)
+    document.getElementById('add-count').textContent = wanted ? (this.#shown.length ? `${this.#shown.length} found` : '') : `Type to search ${this.#entries.length} nodes`
+  }
+
+  #draw(headed) {
+    const rows = []
+    let head = ''
+    for (const [index, entry] of this.#shown.entries()) {
+      if (headed && entry.family !== head) {
+        head = entry.family
+        rows.push(make('p', { class: 'qa-h', role: 'presentation' }, FAMILY_WORDS[head] ?? head))
+      }
+      const row = make('div', { class: 'qa-row', role: 'option', id: `add-${index}`, 'data-row': index })
+      row.append(this.#tile(entry, 'tile-s'), make('span', { class: 'qa-t' }, entry.title), make('span', { class: 'qa-s' }, entry.summary))
+      rows.push(row)
+    }
+    if (!rows.length) rows.push(make('p', { class: 'qa-none' }, `Nothing is called “${this.text.value}”. Call any address with “HTTP request”.`))
+    this.list.replaceChildren(...rows)
+    this.list.scrollTop = 0
+    this.#choose(0)
+  }
+
+  #choose(index) {
+    this.#at = index
+    for (const row of this.list.querySelectorAll('[data-row]')) {
+      const on = Number(row.dataset.row) === index
+      row.classList.toggle('is-on', on)
+      row.setAttribute('aria-selected', on)
+      if (on) row.scrollIntoView({ block: 'nearest' })
+    }
+    this.text.setAttribute('aria-activedescendant', this.#shown.length ? `add-${index}` : '')
+    this.#explain(this.#shown[index])
+  }
+
+  #explain(entry) {
+    const more = document.getElementById('add-more')
+    if (!entry) return more.replaceChildren()
+    const facts = make('dl', { class: 'facts qa-f' })
+    const fact = (name, words) => { const row = make('div'); row.append(make('dt', {}, name), make('dd', {}, words)); facts.append(row) }
+    if (entry.needs.length) fact('Needs', entry.needs.join(', '))
+    fact('Leaves by', entry.ports.length ? entry.ports.join(', ') : 'nothing: it ends the run')
+    if (entry.loop) fact('Inside', 'item, index')
+    const picture = make('div', { class: 'qa-pic', 'aria-hidden': 'true' })
+    picture.append(this.#tile(entry, 'tile-l'))
+    more.replaceChildren(picture, make('h2', { class: 'h-m' }, entry.title), make('p', { class: 'sub' }, entry.summary), facts)
+  }
+
+  #tile(entry, size) {
+    const made = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
+    made.setAttribute('class', `tile tile-${entry.tile} ${size}`)
+    made.setAttribute('viewBox', '0 0 28 28')
+    made.setAttribute('aria-hidden', 'true')
+    const use = (href, attributes) => {
+      const each = document.createElementNS('http://www.w3.org/2000/svg', 'use')
+      each.setAttribute('href', `${this.icons}#${href}`)
+      for (const [key, value] of Object.entries(attributes)) each.setAttribute(key, value)
+      made.append(each)
+    }
+    use(`t-${entry.tile}`, { width: 28, height: 28 })
+    use(`i-${entry.glyph}`, { class: 'glyph', x: 6, y: 6, width: 16, height: 16 })
+    return made
+  }
+
+  #key(event) {
+    const steps = { ArrowDown: 1, ArrowUp: -1 }
+    if (event.key in steps && this.#shown.length) this.#choose((this.#at + steps[event.key] + this.#shown.length) % this.#shown.length)
+    else if (event.key === 'Enter') this.#take()
+    else if (event.key === 'Escape') this.close()
+    else return
+    event.preventDefault()
+    event.stopPropagation()
+  }
+
+  #take() {
+    const entry = this.#shown[this.#at]
+    if (!entry) return
+    this.box.hidden = true
+    localStorage.setItem(RECENT, JSON.stringify([entry.type, ...this.#recent().filter((type) => type !== entry.type)].slice(0, 8)))
+    this.actions.add(entry, this.#where)
+  }
+
+  #recent() {
+    try {
+      return JSON.parse(localStorage.getItem(RECENT) ?? '[]')
+    } catch {
+      return []
+    }
+  }
+}
+
+/** How well an entry fits what was typed: title first, then other names, then what it does; 0 for not at all. */
+function score(entry, wanted) {
+  if (!wanted) return 1
+  const words = wanted.split(/\s+/)
+  return words.reduce((sum, word) => (sum ? Math.min(sum, one(entry, word)) : 0), Infinity) || 0
+}
+
+function one(entry, word) {
+  const title = entry.title.toLowerCase()
+  if (title.startsWith(word)) return 100 - title.length / 10
+  if (title.split(/\W+/).some((part) => part.startsWith(word))) return 80
+  if (entry.aliases.some((alias) => alias.startsWith(word))) return 60
+  if (title.includes(word) || entry.type.includes(word)) return 40
+  if (entry.summary.toLowerCase().includes(word)) return 20
+  return isSubsequence(word, title) ? 5 : 0
+}
+
+function isSubsequence(word, text) {
+  let at = 0
+  for (const letter of text) if (letter === word[at]) at += 1
+  return word.length > 2 && at === word.length
+}
+
+function rank(entry, recent, here, doc) {
+  const place = recent.indexOf(entry.type)
+  const first = !doc.nodes.length && entry.trigger ? 40 : 0
+  return first + (place < 0 ? 0 : 20 - place) + (here.has(entry.type) ? 5 : 0)
+}
+
+/** Families stay together, the one with the best entry first. */
+function grouped(entries) {
+  const families = [...new Set(entries.map(({ family }) => family))]
+  return families.flatMap((family) => entries.filter((entry) => entry.family === family))
+}
+
+function make(name, attributes = {}, text) {
+  const made = document.createElement(name)
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
+  if (text !== undefined) made.textContent = text
+  return made
+}

@@ -1,0 +1,237 @@
+// The bench under the canvas: what the chosen node gets, how it is set up, what it gave.
+import { openTab } from '../bench.js'
+import { toast } from './toasts.js'
+import { say } from './words.js'
+
+export class Bench {
+  #shown = ''
+  #asked = 0
+  #coming
+  #view = 'tree'
+  path = ''
+
+  constructor(store, board, form, actions) {
+    Object.assign(this, { store, board, form, actions, run: '' })
+    this.dock = document.getElementById('bench')
+    this.panel = document.getElementById('panel-node')
+    this.who = document.getElementById('bench-who')
+    this.empty = this.panel.innerHTML
+    board.addEventListener('select', () => this.show())
+    this.panel.addEventListener('click', (event) => this.#click(event))
+    this.#listenToDragging()
+  }
+
+  /** Show the chosen node. `again` also when it is the one that is shown, as after a run. */
+  async show({ again = false, focus = false } = {}) {
+    const id = this.board.current
+    if (!id) return this.#clear()
+    if (id === this.#shown && !again) {
+      if (focus) this.focus()
+      return undefined
+    }
+    // Asked twice for one node, as by a click and a key: the second waits for the first.
+    if (id === this.#coming?.id && !again) {
+      await this.#coming.loaded
+      return focus ? this.focus() : undefined
+    }
+    const loaded = this.#load(id, focus)
+    this.#coming = { id, loaded }
+    await loaded
+    return undefined
+  }
+
+  async #load(id, focus) {
+    if (id !== this.#shown) this.path = ''
+    this.form.flush()
+    await this.store.flush()
+    const number = ++this.#asked
+    const query = new URLSearchParams({ node: id, run: this.run, path: this.path })
+    const response = await fetch(`/workflows/${this.store.id}/bench?${query}`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    if (number !== this.#asked || !response?.ok) return undefined
+    const { bench, who, names, path } = await response.json()
+    if (number !== this.#asked) return undefined
+    const keep = this.#shown === id ? this.#state() : null
+    this.#shown = id
+    this.names = names
+    this.path = path
+    this.#put(bench, keep)
+    this.who.innerHTML = who
+    this.#showView()
+    this.form.shown({ path, run: this.panel.querySelector('.bench').dataset.run })
+    this.#address(id)
+    if (focus) this.focus()
+    return undefined
+  }
+
+  get shown() { return this.#shown }
+
+  /** The caret into the first required field that is empty, else into the first. */
+  focus() {
+    // Somebody who is already adding the next node keeps the caret.
+    if (!document.getElementById('add').hidden) return
+    if (this.dock.querySelector('[data-tab="node"]').getAttribute('aria-selected') !== 'true') openTab('node')
+    document.body.classList.remove('is-closed')
+    const fields = [...this.panel.querySelectorAll('#form [data-path]')].filter((field) => field.checkVisibility())
+    const empty = fields.find((field) => (field.getAttribute('aria-required') || field.required) && !field.value)
+    const first = empty ?? fields[0]
+    const target = first?.matches('.rows') ? first.querySelector('input, textarea, button') : first
+    ;(target ?? document.getElementById('form'))?.focus()
+  }
+
+  #clear() {
+    this.#asked += 1
+    this.#coming = undefined
+    this.#shown = ''
+    this.panel.innerHTML = this.empty
+    this.who.replaceChildren()
+    this.#address('')
+    this.#settings(this.#asked)
+  }
+
+  /** Without a chosen node the bench shows the workflow's own settings. */
+  async #settings(number) {
+    this.form.flush()
+    await this.store.flush()
+    const response = await fetch(`/workflows/${this.store.id}/settings`).catch(() => null)
+    if (number !== this.#asked || !response?.ok) return
+    const html = await response.text()
+    if (number !== this.#asked) return
+    this.panel.innerHTML = html
+    this.form.shown({})
+  }
+
+  #address(id) {
+    const address = new URL(location)
+    if (id) address.searchParams.set('node', id)
+    else address.searchParams.delete('node')
+    history.replaceState(history.state, '', address)
+  }
+
+  /** Show the new bench; a field that somebody is typing in stays as it is. */
+  #put(html, keep) {
+    const form = document.getElementById('form')
+    const typing = keep && form?.contains(document.activeElement) ? document.activeElement.closest('[data-field]') : null
+    if (!typing) {
+      this.panel.innerHTML = html
+      if (keep) this.#restore(keep)
+      return
+    }
+    const template = document.createElement('template')
+    template.innerHTML = html
+    const fresh = template.content.firstElementChild
+    const bench = this.panel.querySelector('.bench')
+    for (const name of ['path', 'run']) bench.dataset[name] = fresh.dataset[name]
+    for (const field of form.querySelectorAll('[data-field]')) {
+      const made = fresh.querySelector(`[data-field="${CSS.escape(field.dataset.field)}"]`)
+      if (made && field !== typing) field.replaceWith(made)
+    }
+    const columns = [...fresh.children]
+    for (const [index, column] of [...bench.children].entries()) if (column !== form) column.replaceWith(columns[index])
+  }
+
+  /** What a reload of the same node must not lose: what is open, how far it is scrolled, where the caret is. */
+  #state() {
+    const active = document.activeElement
+    return {
+      open: [...this.panel.querySelectorAll('details')].map((each) => each.open),
+      scrolled: [...this.panel.querySelectorAll('.col')].map((col) => col.scrollTop),
+      focus: active?.id && this.panel.contains(active) ? { id: active.id, caret: active.selectionStart, value: active.value } : null,
+    }
+  }
+
+  #restore({ open, scrolled, focus }) {
+    const folds = [...this.panel.querySelectorAll('#form details')]
+    if (open.length === this.panel.querySelectorAll('details').length) [...this.panel.querySelectorAll('details')].forEach((each, index) => { each.open = open[index] })
+    else folds.forEach((each) => { each.open = each.open || false })
+    ;[...this.panel.querySelectorAll('.col')].forEach((col, index) => { col.scrollTop = scrolled[index] ?? 0 })
+    const again = focus && document.getElementById(focus.id)
+    if (!again) return
+    if (again.value !== focus.value && again.matches('textarea, input:not([type=checkbox])')) again.value = focus.value
+    again.focus({ preventScroll: true })
+    if (focus.caret !== null && again.setSelectionRange) try { again.setSelectionRange(focus.caret, focus.caret) } catch { /* number fields have no caret */ }
+  }
+
+  #click(event) {
+    const view = event.target.closest('[data-show]')
+    if (view) {
+      this.#view = view.dataset.show
+      return this.#showView()
+    }
+    const round = event.target.closest('[data-round]')
+    if (round) {
+      this.path = round.dataset.round
+      return this.show({ again: true })
+    }
+    const reach = event.target.closest('[data-reach]')
+    if (reach && (event.detail === 2 || event.target.closest('.jk'))) {
+      if (this.form.insert(reach.dataset.reach)) event.preventDefault()
+    }
+    return undefined
+  }
+
+  #showView() {
+    for (const col of this.panel.querySelectorAll('.col')) {
+      for (const part of col.querySelectorAll('[data-view]')) part.hidden = part.dataset.view !== this.#view
+      for (const button of col.querySelectorAll('[data-show]')) button.setAttribute('aria-pressed', button.dataset.show === this.#view)
+    }
+  }
+
+  #listenToDragging() {
+    this.dock.addEventListener('dragstart', (event) => {
+      const row = event.target.closest('[data-reach]')
+      if (!row) return
+      event.dataTransfer.setData('text/plain', `{{ ${row.dataset.reach} }}`)
+      event.dataTransfer.setData('application/x-flowfuse-path', row.dataset.reach)
+      event.dataTransfer.effectAllowed = 'copy'
+      this.panel.classList.add('is-mapping')
+    })
+    this.dock.addEventListener('dragend', () => this.panel.classList.remove('is-mapping'))
+    this.panel.addEventListener('dragover', (event) => {
+      if (event.target.closest('textarea, .cm-editor') && [...event.dataTransfer.types].includes('application/x-flowfuse-path')) event.preventDefault()
+    })
+    this.panel.addEventListener('drop', (event) => {
+      const path = event.dataTransfer.getData('application/x-flowfuse-path')
+      const control = event.target.closest('textarea')
+      if (!path || !control) return
+      event.preventDefault()
+      this.form.insert(path, control)
+    })
+  }
+
+  // -- pinning
+
+  togglePin() {
+    const id = this.board.current
+    const node = id && this.store.node(id)
+    if (!node) return
+    if (node.pinned !== undefined) this.actions.unpin(id)
+    else if (this.panel.querySelector('[data-output] [data-view]')) this.#pinText(id, document.getElementById('pin-text').value)
+    else return this.editPin()
+    this.show({ again: true })
+  }
+
+  editPin(open = true) {
+    const form = document.getElementById('pin-form')
+    if (!form) return
+    form.hidden = !open
+    if (open) document.getElementById('pin-text').focus()
+  }
+
+  savePin() {
+    if (this.#pinText(this.board.current, document.getElementById('pin-text').value)) this.show({ again: true })
+  }
+
+  #pinText(id, text) {
+    try {
+      return this.actions.pin(id, JSON.parse(text))
+    } catch (error) {
+      const told = document.getElementById('pin-error')
+      if (!told || document.getElementById('pin-form').hidden) toast(say('notJson', error.message))
+      else {
+        told.hidden = false
+        told.querySelector('span').textContent = say('notJson', error.message)
+      }
+      return false
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// Nodes as JSON on the clipboard: between workflows, windows and machines. Files can be dropped as well.
+import { announce, toast } from './toasts.js'
+import { named, say } from './words.js'
+
+/** Listen to the browser's own copy, cut and paste, and to files that are dropped; what pastes a text. */
+export function listenToClipboard(store, board, view, actions, gestures) {
+  const elsewhere = () => {
+    const focused = document.activeElement
+    return focused?.matches('input, textarea, select, [contenteditable="true"]') || focused?.closest('dialog') || !getSelection().isCollapsed
+  }
+  const copy = (event) => {
+    if (elsewhere() || !board.selected.size) return false
+    const clip = actions.clip()
+    event.clipboardData.setData('text/plain', JSON.stringify({ flowfuse: 1, ...clip }, null, 2))
+    event.preventDefault()
+    announce(say('copied', named(clip.nodes.map(({ id }) => id), board.titleOf)))
+    return true
+  }
+  document.addEventListener('copy', copy)
+  document.addEventListener('cut', (event) => { if (copy(event)) actions.remove() })
+  document.addEventListener('paste', (event) => {
+    if (elsewhere()) return
+    event.preventDefault()
+    pasteText(event.clipboardData.getData('text/plain'), where())
+  })
+  const { canvas } = board
+  canvas.addEventListener('dragover', (event) => { if ([...event.dataTransfer.types].includes('Files')) event.preventDefault() })
+  canvas.addEventListener('drop', async (event) => {
+    const [file] = event.dataTransfer.files
+    if (!file) return
+    event.preventDefault()
+    const at = view.toWorld(event)
+    pasteText(await file.text(), at, file.name)
+  })
+
+  function where() {
+    const { pointer } = gestures
+    if (pointer && canvas.matches(':hover')) return view.toWorld(pointer)
+    const { left, right, top, bottom } = view.window
+    return { x: (left + right) / 2 - 92, y: (top + bottom) / 2 - 34 }
+  }
+
+  async function pasteText(text, at, name = '') {
+    at ??= where()
+    const clip = await read(text, name)
+    if (typeof clip === 'string') return toast(clip)
+    if (clip.nodes.length) return actions.paste(clip, at)
+    return toast(say('nothingToPaste'))
+  }
+  return (text, name) => pasteText(text, undefined, name)
+}
+
+/** The clipboard's nodes; a sentence where there are none. YAML and JSON documents are read by the server. */
+async function read(text, name) {
+  try {
+    const plain = JSON.parse(text)
+    if (Array.isArray(plain?.nodes) && plain.nodes.every((node) => node?.id && node?.type)) return { nodes: plain.nodes, edges: plain.edges ?? [], notes: plain.notes }
+    if (/\.json$/.test(name)) return fixed(name, plain)
+    return say('nothingToPaste')
+  } catch {
+    // Not JSON: perhaps a document in YAML.
+  }
+  if (/\.csv$/i.test(name)) return say('nothingToPaste')
+  const response = await fetch('/documents/read', { method: 'POST', headers: { 'Content-Type': 'application/yaml', Accept: 'application/json' }, body: text }).catch(() => null)
+  if (!response?.ok) return say('nothingToPaste')
+  const { document: plain } = await response.json()
+  return { nodes: plain.nodes, edges: plain.edges ?? [], notes: plain.notes }
+}
+
+/** A file of data becomes a node that gives it. */
+function fixed(name, value) {
+  const id = name.replace(/\.\w+$/, '').toLowerCase().replace(/[^a-z0-9]+/g, '_').replace(/^[^a-z]+|_+$/g, '') || 'data'
+  return { nodes: [{ id, type: 'transform.set', name, config: { fields: {} }, pinned: value }], edges: [] }
+}

@@ -1,0 +1,235 @@
+// Every act by its name: for the toolbar's buttons (data-do), the keys, and “find or do”.
+import { openTab } from '../bench.js'
+import { listenToConnect, openConnect } from './connect.js'
+import { Finder } from './finder.js'
+import { toast } from './toasts.js'
+import { say } from './words.js'
+
+/** The acts. `context` holds the editor's parts. */
+export function makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText }) {
+  const sheet = document.getElementById('keys')
+  const commands = {
+    add: () => palette.open(behindSelection()),
+    note: () => notes.add(),
+    group: () => notes.group(),
+    undo: () => store.undo(),
+    redo: () => store.redo(),
+    tidy: () => actions.tidy(),
+    keys: () => (sheet.open ? sheet.close() : sheet.showModal()),
+    delete: () => actions.remove(),
+    duplicate: () => actions.duplicate(),
+    copy: () => document.execCommand('copy'),
+    all: () => board.select(store.doc.nodes.map(({ id }) => id)),
+    toggle: () => actions.toggle(),
+    'align-left': () => actions.align('left'),
+    'align-top': () => actions.align('top'),
+    spread: () => actions.align('spread'),
+    rename: () => rename(),
+    fit: () => view.fit(),
+    'fit-selection': () => view.fit([...board.selected].map((id) => board.boxes.get(id))),
+    'life-size': () => view.zoom(1 / view.scale),
+    'zoom-in': () => view.zoom(1.25),
+    'zoom-out': () => view.zoom(0.8),
+    outline: () => toggleOutline(),
+    bench: () => document.body.classList.toggle('is-closed'),
+    open: (event) => open(event),
+    leave: () => leave(),
+    run: () => runs.start(),
+    'run-node': () => board.current && runs.part(board.current, 'alone'),
+    'run-to': () => board.current && runs.part(board.current, 'to'),
+    'run-from': () => board.current && runs.part(board.current, 'from'),
+    'run-clear': () => runs.clear(),
+    pin: () => bench.togglePin(),
+    'pin-edit': () => bench.editPin(),
+    'pin-leave': () => bench.editPin(false),
+    publish: () => publish(),
+    unpublish: () => unpublish(),
+    find: () => finder.open(),
+    connect: () => openConnect(store, board),
+    settings: () => { board.select([]); openTab('node') },
+    export: () => location.assign(`/workflows/${store.id}/export`),
+    import: () => file.click(),
+    'copy-workflow': () => copyWorkflow(),
+    'delete-workflow': () => deleteWorkflow(),
+    'next-problem': () => problem(1),
+    'previous-problem': () => problem(-1),
+    told: (why, label) => toast(say(why, label)),
+  }
+  const finder = new Finder(board, view, commands)
+
+  const file = document.getElementById('import-file')
+  file.addEventListener('change', async () => {
+    if (file.files[0]) pasteText(await file.files[0].text(), file.files[0].name)
+    file.value = ''
+  })
+  document.addEventListener('click', (event) => {
+    for (const menu of document.querySelectorAll('.menu[open]')) if (!menu.contains(event.target) || event.target.closest('.menu-item')) menu.open = false
+    const button = event.target.closest('[data-do]')
+    if (button) commands[button.dataset.do]?.(event)
+    const chosen = event.target.closest('[data-select]')
+    if (chosen) {
+      event.preventDefault()
+      board.select([chosen.dataset.select])
+      view.reveal(board.element(chosen.dataset.select))
+    }
+    const row = event.target.closest('#outline [data-open]')
+    if (row) {
+      event.preventDefault()
+      board.select([row.dataset.open])
+      document.body.classList.add('has-sheet')
+    }
+    if (event.target.closest('[data-close]')) event.target.closest('dialog').close()
+    const start = event.target.closest('[data-start]')
+    if (start) actions.add(palette.entry(start.dataset.start), { at: { x: 0, y: 0 } }) && view.fit()
+  })
+  document.addEventListener('submit', (event) => {
+    if (event.target.id !== 'pin-form') return
+    event.preventDefault()
+    bench.savePin()
+  })
+  document.getElementById('rename-workflow').addEventListener('click', renameWorkflow)
+  listenToConnect(store, board, actions, bench)
+  board.addEventListener('select', showSelection)
+  showSelection()
+  return commands
+
+  function behindSelection() {
+    const from = board.current
+    const box = board.boxes.get(from)
+    if (!box?.ports.length) return {}
+    const free = box.ports.find((port) => !board.links().some((edge) => edge.from === from && edge.port === port))
+    const port = box.tray ? 'done' : free ?? box.ports[0]
+    return { from, port, near: board.element(from) }
+  }
+
+  function showSelection() {
+    const many = board.selected.size > 1
+    document.getElementById('selbar').hidden = !many
+    document.getElementById('sel-n').textContent = `${board.selected.size} nodes`
+  }
+
+  function open(event) {
+    const id = event.target.closest('[data-open]').dataset.open
+    board.select([id], { quiet: true })
+    bench.show({ focus: true })
+  }
+
+  function leave() {
+    const inBench = document.getElementById('bench').contains(document.activeElement)
+    if (inBench && board.current) return board.focus(board.current)
+    return board.select([])
+  }
+
+  async function rename() {
+    await bench.show()
+    const button = document.querySelector('#bench-who [data-do="rename"]')
+    const id = board.current
+    if (!button || !id) return
+    edit(button, store.node(id)?.name || board.titleOf(id), (name) => {
+      const now = actions.rename(id, name)
+      if (now === id) bench.show({ again: true })
+    })
+  }
+
+  function renameWorkflow() {
+    const button = document.getElementById('rename-workflow')
+    edit(button, store.doc.own.name ?? button.textContent, (name) => {
+      if (actions.change(say('renamed', name), [{ kind: 'set', path: 'name', value: name }])) button.textContent = name
+    })
+  }
+
+  function toggleOutline() {
+    const on = document.body.classList.toggle('has-outline')
+    document.querySelector('[data-do="outline"]').setAttribute('aria-pressed', on)
+  }
+
+  function problem(step) {
+    const marked = store.doc.nodes.map(({ id }) => id).filter((id) => board.element(id).querySelector('.badge:not([hidden]):not(.badge-pin)'))
+    if (!marked.length) return
+    const next = marked[(marked.indexOf(board.current) + step + marked.length) % marked.length]
+    board.select([next])
+    view.reveal(board.element(next))
+    board.focus(next)
+  }
+
+  async function copyWorkflow() {
+    await store.flush()
+    const { own, nodes, edges } = store.doc
+    const { id, ...rest } = own
+    const copy = { ...rest, name: `${own.name ?? store.id} (copy)`, nodes: nodes.map((node) => (node.type === 'trigger.webhook' ? { ...node, config: { ...node.config, path: undefined } } : node)), edges }
+    const answer = await post('/api/v1/workflows', copy)
+    const content = await answer?.json().catch(() => ({}))
+    if (answer?.ok) location.assign(`/workflows/${content.workflow.id}`)
+    else toast(content?.detail ?? say('noServer'))
+  }
+
+  /** Deleted and gone to the list: there it can be taken back as long as this tab is open. */
+  async function deleteWorkflow() {
+    const answer = await fetch(`/api/v1/workflows/${store.id}`, { method: 'DELETE', headers: { Accept: 'application/json' } }).catch(() => null)
+    if (!answer?.ok) return toast(say('noServer'))
+    toast(say('deleted', `“${store.doc.own.name ?? store.id}”`), {
+      label: 'Undo',
+      run: async () => { if ((await post('/api/v1/workflows', { ...store.doc.own, nodes: store.doc.nodes, edges: store.doc.edges }))?.ok) location.reload() },
+    })
+    document.body.classList.add('is-gone')
+    return undefined
+  }
+
+  async function publish() {
+    await store.flush()
+    const answer = await post(`/api/v1/workflows/${store.id}/publish`)
+    if (!answer) return
+    const content = await answer.json().catch(() => ({}))
+    if (answer.ok) toast(`Published as v${content.number}. Its triggers start runs now.`)
+    else refused(content)
+    await store.pull(true)
+  }
+
+  async function unpublish() {
+    const answer = await post(`/api/v1/workflows/${store.id}/unpublish`)
+    if (answer?.ok) toast('Taken off: its triggers start no more runs. What runs goes on.', { label: 'Publish again', run: publish })
+    await store.pull(true)
+  }
+
+  function refused(content) {
+    openTab('problems')
+    const count = content.problems?.length
+    toast(count ? `Not published: ${count === 1 ? '1 problem' : `${count} problems`} to mend first.` : content.detail ?? 'Not published.')
+  }
+
+  async function post(address, body = {}) {
+    const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body) }).catch(() => null)
+    if (!answer) toast(say('noServer'))
+    return answer
+  }
+}
+
+/** Turn a button's words into a field until Enter, Esc or leaving it. */
+export function edit(button, value, done) {
+  const input = document.createElement('input')
+  input.className = 'name-in'
+  input.value = value
+  input.setAttribute('aria-label', 'Name')
+  button.hidden = true
+  button.after(input)
+  input.focus()
+  input.select()
+  let left = false
+  const leave = (keep) => {
+    if (left) return
+    left = true
+    const text = input.value.trim()
+    input.remove()
+    button.hidden = false
+    if (keep && text && text !== value) done(text)
+    else button.focus()
+  }
+  input.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter') leave(true)
+    else if (event.key === 'Escape') leave(false)
+    else return
+    event.preventDefault()
+    event.stopPropagation()
+  })
+  input.addEventListener('blur', () => leave(true))
+}

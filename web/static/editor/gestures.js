@@ -1,0 +1,332 @@
+// The pointer on the canvas: choose, drag, draw a rectangle, connect. Each gesture ends in one change, and Esc
+// takes it back while it lasts.
+import { STILL, FLOATS, swallowNextClick } from '../canvas/view.js'
+import { curve, endOf, startOf } from '../canvas/edges.js'
+import { snap } from './board.js'
+import { refusal } from './rules.js'
+
+const NEAR = 6 // pixels within which a dragged card falls into line with another
+const EDGE_OF_VIEW = 28
+const EDGE_SPEED = 9
+
+export class Gestures {
+  constructor(board, view, actions, palette) {
+    Object.assign(this, { board, view, actions, palette })
+    const { canvas } = board
+    canvas.addEventListener('pointerdown', (event) => this.#press(event))
+    canvas.addEventListener('click', (event) => this.#click(event))
+    canvas.addEventListener('dblclick', (event) => this.#double(event))
+    canvas.addEventListener('dragstart', (event) => event.preventDefault())
+    canvas.addEventListener('pointermove', (event) => { this.pointer = event })
+    this.#listenToEdges()
+  }
+
+  /** Whether a press moves the view: on empty canvas, or with the middle button. */
+  static pans(event) {
+    if (event.button === 1) return true
+    return !event.shiftKey && !event.target.closest('[data-node], .edge-hit, .sticky, .group-name')
+  }
+
+  #press(event) {
+    if (event.button !== 0 || event.target.closest(FLOATS)) return
+    const port = event.target.closest('.port')
+    const node = event.target.closest('[data-node]:not(.edge)')
+    if (port && node) return this.#connect(event, node.dataset.node, port)
+    if (event.target.closest('[data-tray-add]')) return
+    if (node) return this.#drag(event, node.dataset.node)
+    if (event.shiftKey && !event.target.closest('.sticky')) return this.#marquee(event)
+  }
+
+  #click(event) {
+    const opener = event.target.closest('[data-open]')
+    if (opener) {
+      event.preventDefault()
+      const toggle = event.shiftKey || event.ctrlKey || event.metaKey
+      this.board.select([opener.dataset.open], { toggle })
+      return
+    }
+    const inside = event.target.closest('[data-tray-add]')
+    if (inside) return this.palette.open({ from: inside.closest('[data-node]').dataset.node, port: 'item', near: inside })
+    if (!event.target.closest(`[data-node], .sticky, .edge-hit, .group-name, ${FLOATS}`)) this.board.select([])
+  }
+
+  #double(event) {
+    const node = event.target.closest('[data-node]')
+    if (node) return this.board.dispatchEvent(new CustomEvent('open', { detail: { id: node.dataset.node } }))
+    if (event.target.closest(`.sticky, ${FLOATS}`)) return
+    const at = this.view.toWorld(event)
+    this.palette.open({ at: { x: at.x - 92, y: at.y - 34 }, client: event })
+  }
+
+  // -- dragging cards
+
+  #drag(event, id) {
+    const { board, view } = this
+    const chosen = board.selected.has(id) ? [...board.selected] : [id]
+    const start = view.toWorld(event)
+    let ids, from, began = false
+    track(event, view, {
+      move: (next) => {
+        const at = view.toWorld(next)
+        if (!began) {
+          if (Math.hypot(next.clientX - event.clientX, next.clientY - event.clientY) < STILL) return
+          began = true
+          ids = board.withBodies(chosen)
+          from = new Map(ids.map((each) => [each, { x: board.boxes.get(each).x, y: board.boxes.get(each).y }]))
+          if (!board.selected.has(id)) board.select([id], { quiet: true })
+          board.canvas.classList.add('is-dragged')
+        }
+        const dx = snap(at.x - start.x)
+        const dy = snap(at.y - start.y)
+        const aligned = next.ctrlKey ? { dx, dy } : this.#inLine(id, from.get(id), dx, dy, new Set(ids))
+        board.show(ids.map((each) => [each, { x: snap(from.get(each).x + aligned.dx), y: snap(from.get(each).y + aligned.dy) }]))
+        this.#markDrop(ids, next)
+      },
+      end: (last, cancelled) => {
+        if (!began) return
+        board.canvas.classList.remove('is-dragged')
+        this.#guides()
+        const drop = this.#markDrop(ids, null)
+        swallowNextClick(board.canvas)
+        if (cancelled) return board.place()
+        if (last.altKey) return this.#leaveCopies(ids, from, id)
+        if (drop) return this.#drop(ids, drop)
+        this.actions.move(ids)
+        board.dispatchEvent(new Event('select'))
+      },
+    })
+  }
+
+  #leaveCopies(ids, from, id) {
+    const { x, y } = this.board.boxes.get(id)
+    const offset = { x: x - from.get(id).x, y: y - from.get(id).y }
+    this.board.place()
+    this.actions.duplicate(offset)
+  }
+
+  /** A lone card over an edge or over a tray: what would take it. */
+  #markDrop(ids, event) {
+    const { board } = this
+    const before = this.dropping
+    for (const marked of board.world.querySelectorAll('.is-target')) marked.classList.remove('is-target')
+    this.dropping = null
+    if (!event) return before
+    const [id] = ids
+    const loose = ids.length === 1 && !board.store.doc.edges.some((edge) => edge.to === id || edge.from.split('.')[0] === id)
+    if (!loose || !board.element(id).querySelector('.port-in')) return null
+    const under = document.elementsFromPoint(event.clientX, event.clientY)
+    const hit = under.find((element) => element.classList.contains('edge-hit'))
+    if (hit) {
+      hit.nextElementSibling.classList.add('is-target')
+      const { from, port, to } = hit.dataset
+      this.dropping = { id, edge: { from, port, to } }
+      return this.dropping
+    }
+    const tray = under.map((element) => element.closest('[data-tray]')).find((element) => element && element.dataset.node !== id)
+    if (tray) {
+      tray.classList.add('is-target')
+      this.dropping = { id, tray: tray.dataset.node }
+    }
+    return this.dropping
+  }
+
+  #drop(ids, { id, edge, tray }) {
+    const { board, actions } = this
+    const place = { kind: 'set', node: id, path: 'position', value: { x: board.boxes.get(id).x, y: board.boxes.get(id).y } }
+    if (edge) {
+      const { doc } = board.store
+      const out = board.boxes.get(id).tray ? 'done' : board.boxes.get(id).ports[0]
+      const operations = [place, { kind: 'remove_edge', value: doc.edges.find((each) => each.to === edge.to && each.from.split('.')[0] === edge.from && (each.from.split('.')[1] ?? 'main') === edge.port) }, { kind: 'add_edge', value: { from: edge.port === 'main' ? edge.from : `${edge.from}.${edge.port}`, to: id } }]
+      if (out) operations.push({ kind: 'add_edge', value: { from: out === 'main' ? id : `${id}.${out}`, to: edge.to } })
+      return actions.change(`Put “${board.titleOf(id)}” in between`, operations)
+    }
+    const body = [...board.boxes].filter(([, box]) => box.loop === tray)
+    const last = body.sort(([, one], [, other]) => other.x - one.x).find(([each]) => each !== id && !board.links().some(({ from }) => from === each))
+    const source = last ? { from: last[0], port: last[1].tray ? 'done' : last[1].ports[0] } : { from: tray, port: 'item' }
+    const from = source.port === 'main' ? source.from : `${source.from}.${source.port}`
+    return actions.change(`Put “${board.titleOf(id)}” into “${board.titleOf(tray)}”`, [place, { kind: 'add_edge', value: { from, to: id } }])
+  }
+
+  /** Fall into line with the nearest card whose left, middle or top is close. */
+  #inLine(id, from, dx, dy, moving) {
+    const near = NEAR / this.view.scale
+    const box = this.board.boxes.get(id)
+    const at = { x: from.x + dx, y: from.y + dy }
+    const mid = at.y + (box.tray ? box.mid : box.height / 2)
+    let [x, y] = [null, null]
+    for (const [other, its] of this.board.boxes) {
+      if (moving.has(other) || its.loop !== box.loop) continue
+      const left = its.x - at.x
+      const middle = its.y + (its.tray ? its.mid : its.height / 2) - mid
+      if (Math.abs(left) < near && (x === null || Math.abs(left) < Math.abs(x.by))) x = { by: left, at: its.x }
+      if (Math.abs(middle) < near && (y === null || Math.abs(middle) < Math.abs(y.by))) y = { by: middle, at: mid + middle }
+    }
+    this.#guides(x?.at, y?.at)
+    return { dx: dx + (x?.by ?? 0), dy: dy + (y?.by ?? 0) }
+  }
+
+  #guides(x, y) {
+    const [upright, level] = [document.getElementById('guide-x'), document.getElementById('guide-y')]
+    upright.hidden = x === undefined
+    level.hidden = y === undefined
+    const { left, top } = this.view.window
+    if (x !== undefined) upright.style.transform = `translate(${x}px, ${top}px)`
+    if (y !== undefined) level.style.transform = `translate(${left}px, ${y}px)`
+  }
+
+  // -- choosing by a rectangle
+
+  #marquee(event) {
+    const { board, view } = this
+    const frame = board.canvas.getBoundingClientRect()
+    const drawn = document.getElementById('marquee')
+    const kept = event.ctrlKey || event.metaKey ? [...board.selected] : []
+    const from = view.toWorld(event)
+    let began = false
+    track(event, view, {
+      move: (next) => {
+        began = true
+        drawn.hidden = false
+        const [x, y] = [Math.min(event.clientX, next.clientX) - frame.left, Math.min(event.clientY, next.clientY) - frame.top]
+        drawn.style.transform = `translate(${x}px, ${y}px)`
+        drawn.style.width = `${Math.abs(next.clientX - event.clientX)}px`
+        drawn.style.height = `${Math.abs(next.clientY - event.clientY)}px`
+        const to = view.toWorld(next)
+        const [left, right] = [Math.min(from.x, to.x), Math.max(from.x, to.x)]
+        const [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)]
+        const hit = [...board.boxes].filter(([, box]) => (box.tray
+          ? box.x > left && box.y > top && box.x + box.width < right && box.y + box.height < bottom
+          : box.x < right && box.x + box.width > left && box.y < bottom && box.y + box.height > top)).map(([id]) => id)
+        board.select([...new Set([...kept, ...hit])], { quiet: true })
+      },
+      end: (last, cancelled) => {
+        drawn.hidden = true
+        if (cancelled) board.select(kept)
+        else if (began) board.dispatchEvent(new Event('select'))
+        swallowNextClick(board.canvas)
+      },
+    })
+  }
+
+  // -- connecting
+
+  #connect(event, id, port) {
+    event.preventDefault()
+    const { board } = this
+    const incoming = port.classList.contains('port-in')
+    const own = board.links().filter(({ to }) => to === id)
+    if (incoming && own.length !== 1) return
+    const edge = incoming ? own[0] : null
+    const from = edge?.from ?? id
+    const name = edge?.port ?? port.dataset.port
+    this.#draw(event, from, name, edge, port)
+  }
+
+  /** Draw a connection out of a port (with `edge`, the end of one that is there). */
+  #draw(event, from, name, edge, port) {
+    const { board, view, actions, palette } = this
+    const line = document.getElementById('drawn')
+    const source = board.boxes.get(from)
+    let began = false
+    let target = ''
+    track(event, view, {
+      move: (next) => {
+        if (!began && Math.hypot(next.clientX - event.clientX, next.clientY - event.clientY) < STILL) return
+        if (!began) this.#fade(from, name)
+        began = true
+        const over = document.elementFromPoint(next.clientX, next.clientY)?.closest('.world [data-node]:not(.edge):not(.edge-hit)')?.dataset.node
+        target = over && over !== from && !refusal(board, from, name, over) ? over : ''
+        const end = target ? endOf(board.boxes.get(target)) : view.toWorld(next)
+        line.removeAttribute('hidden')
+        line.setAttribute('d', curve(startOf(source, target ? board.boxes.get(target) : undefined, { from, port: name }), end))
+        for (const each of board.world.querySelectorAll('.is-target')) each.classList.remove('is-target')
+        if (target) board.element(target).classList.add('is-target')
+      },
+      end: (last, cancelled) => {
+        line.setAttribute('hidden', '')
+        for (const each of board.world.querySelectorAll('.is-target, .is-unfit')) each.classList.remove('is-target', 'is-unfit')
+        if (cancelled) return
+        if (!began) {
+          swallowNextClick(board.canvas)
+          if (!edge) palette.open({ from, port: name, near: port })
+          return
+        }
+        swallowNextClick(board.canvas)
+        const over = document.elementFromPoint(last.clientX, last.clientY)?.closest('.world [data-node]:not(.edge):not(.edge-hit)')?.dataset.node
+        if (edge && (target || !over)) return actions.replug(edge, target === edge.to ? edge.to : target)
+        if (over && over !== from) return actions.connect(from, name, over)
+        if (over) return
+        const at = view.toWorld(last)
+        palette.open({ from, port: name, at: { x: at.x, y: at.y - 34 }, client: last })
+      },
+    })
+  }
+
+  #fade(from, port) {
+    for (const id of this.board.boxes.keys()) this.board.element(id).classList.toggle('is-unfit', id !== from && Boolean(refusal(this.board, from, port, id)))
+  }
+
+  // -- the small tools on an edge
+
+  #listenToEdges() {
+    const tools = document.getElementById('edge-tools')
+    const { board } = this
+    let edge = null
+    let hiding
+    const show = (hit) => {
+      clearTimeout(hiding)
+      const { from, port, to } = hit.dataset
+      edge = { from, port, to }
+      const { x, y } = board.edges.middle(edge)
+      tools.hidden = false
+      tools.style.transform = `translate(${x * this.view.scale + this.view.x}px, ${y * this.view.scale + this.view.y}px)`
+    }
+    const hide = () => { clearTimeout(hiding); hiding = setTimeout(() => { tools.hidden = true }, 350) }
+    board.canvas.addEventListener('pointerover', (event) => {
+      if (event.target.classList?.contains('edge-hit') && !event.buttons) show(event.target)
+      else if (event.target.closest('#edge-tools')) clearTimeout(hiding)
+    })
+    board.canvas.addEventListener('pointerout', (event) => { if (event.target.classList?.contains('edge-hit') || event.target.closest('#edge-tools')) hide() })
+    board.addEventListener('placed', () => { tools.hidden = true })
+    tools.addEventListener('click', (event) => {
+      const button = event.target.closest('[data-edge]')
+      if (!button) return
+      tools.hidden = true
+      if (button.dataset.edge === 'remove') this.actions.disconnect(edge)
+      else this.palette.open({ edge, client: event })
+    })
+  }
+}
+
+/** Follow the pointer till it is let go, panning at the view's edges. Esc, or losing the pointer, cancels. */
+export function track(event, view, { move, end }) {
+  const controller = new AbortController()
+  const { signal } = controller
+  let last = event
+  let frame = requestAnimationFrame(function pan() {
+    const box = view.canvas.getBoundingClientRect()
+    const by = (low, high, at) => (at < low + EDGE_OF_VIEW ? EDGE_SPEED : at > high - EDGE_OF_VIEW ? -EDGE_SPEED : 0)
+    const dx = by(box.left, box.right, last.clientX)
+    const dy = by(box.top, box.bottom, last.clientY)
+    if ((dx || dy) && last !== event) {
+      view.pan(dx, dy)
+      move(last)
+    }
+    frame = requestAnimationFrame(pan)
+  })
+  const finish = (cancelled) => {
+    controller.abort()
+    cancelAnimationFrame(frame)
+    end(last, cancelled)
+  }
+  addEventListener('pointermove', (next) => { last = next; move(next) }, { signal })
+  addEventListener('pointerup', (next) => { last = next; finish(false) }, { signal })
+  addEventListener('pointercancel', () => finish(true), { signal })
+  addEventListener('blur', () => finish(true), { signal })
+  addEventListener('keydown', (key) => {
+    if (key.key !== 'Escape') return
+    key.preventDefault()
+    key.stopPropagation()
+    finish(true)
+  }, { signal, capture: true })
+}

@@ -1,0 +1,184 @@
+// Runs on the canvas of the draft: started here, followed live, their data in the bench.
+import { Live } from '../run/live.js'
+import { OVER, States } from '../run/states.js'
+import { mistakeIn } from '../run/json.js'
+import { openTab } from '../bench.js'
+import { toast } from './toasts.js'
+import { say } from './words.js'
+
+const REFETCH_EVERY = 400
+const TONES = ['is-ok', 'is-run', 'is-fail', 'is-wait', 'is-skip']
+
+export class Runs {
+  #live
+  #states
+  #timer
+  #number = 0
+
+  constructor(store, board, bench) {
+    Object.assign(this, { store, board, bench })
+    this.form = document.getElementById('panel-input')
+    this.bar = document.getElementById('run-bar')
+    this.idle = this.bar.innerHTML
+    this.text = document.getElementById('input')
+    this.form.addEventListener('submit', (event) => { event.preventDefault(); this.start() })
+    this.text.addEventListener('input', () => this.#tell(''))
+    this.bar.addEventListener('click', (event) => { if (event.target.closest('#run')) this.start() })
+    document.addEventListener('click', (event) => this.#order(event))
+    setInterval(() => this.#tick(), 1000)
+  }
+
+  get number() { return this.#number }
+
+  /** Run the draft with the input that is written in the bench. */
+  async start() {
+    const text = this.text.value.trim() || 'null'
+    const mistake = mistakeIn(text)
+    if (mistake) return this.#tell(mistake)
+    const trigger = document.getElementById('trigger')?.value
+    const from = trigger ? `, "trigger": ${JSON.stringify(trigger)}` : ''
+    return this.#begin(this.form.dataset.run, `{"input": ${text}${from}}`)
+  }
+
+  /** Run a part of the draft around a node: `alone`, `to` it, or `from` it, on the data of the shown run. */
+  async part(node, kind) {
+    const text = this.text.value.trim() || 'null'
+    const input = mistakeIn(text) ? 'null' : text
+    return this.#begin(`/workflows/${this.store.id}/run-part`, `{"node": ${JSON.stringify(node)}, "kind": "${kind}", "input": ${input}, "path": ${JSON.stringify(this.bench.path)}${this.#number ? `, "run": ${this.#number}` : ''}}`)
+  }
+
+  async #begin(address, body) {
+    const button = document.getElementById('run')
+    if (button?.disabled) return
+    if (button) button.disabled = true
+    try {
+      this.bench.form.flush()
+      await this.store.flush()
+      const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body })
+      const content = await answer.json().catch(() => ({}))
+      if (!answer.ok) return this.#refused(content, answer.status)
+      const response = await fetch(`/api/v1/executions/${content.id}`, { headers: { Accept: 'application/json' } })
+      const { execution } = await response.json()
+      await this.follow(execution.number)
+    } catch {
+      toast(say('noServer'))
+    } finally {
+      if (button) button.disabled = false
+    }
+  }
+
+  #refused(content, status) {
+    const first = content.problems?.[0]
+    if (first) {
+      openTab('problems')
+      const id = /^nodes\.([a-z0-9_]+)/.exec(first.path)?.[1]
+      if (id && this.board.boxes.has(id)) this.board.select([id])
+      return toast(`${content.problems.length === 1 ? '1 problem' : `${content.problems.length} problems`} to mend first: ${first.message}.`)
+    }
+    if (content.field === 'trigger' || content.field === 'input') return this.#tell(content.detail)
+    return toast(content.detail || content.title || `The server answered ${status}.`)
+  }
+
+  /** Show a run on the canvas, live while it goes on. */
+  async follow(number) {
+    this.#live?.end()
+    this.#number = number
+    this.bench.run = String(number)
+    for (const each of document.querySelectorAll('.node, .loop, .orow')) each.classList.remove(...TONES)
+    const list = await this.#fetch()
+    if (!list) return
+    this.#live = undefined
+    this.bench.show({ again: true })
+    if (this.#states.over) return this.#ended()
+    this.#live = new Live(list.dataset.execution, Number(list.dataset.seq), {
+      onWire: () => {},
+      onEvent: (event) => {
+        this.#states.take(event)
+        if (OVER.includes(event.state)) {
+          this.#states.over = true
+          this.#live.end()
+          clearTimeout(this.#timer)
+          this.#timer = undefined
+          this.#fetch().then(() => this.#ended())
+        } else {
+          this.#soon()
+        }
+      },
+    })
+  }
+
+  /** Take the run off the canvas. */
+  clear() {
+    this.#live?.end()
+    clearTimeout(this.#timer)
+    this.#number = 0
+    this.bench.run = ''
+    this.bar.className = 'runbar runbar-idle'
+    this.bar.innerHTML = this.idle
+    document.getElementById('states')?.remove()
+    for (const each of document.querySelectorAll('.node, .loop, .orow')) {
+      each.classList.remove(...TONES)
+      each.querySelector('[data-cap]')?.replaceChildren()
+      const badge = each.querySelector('[data-badge]')
+      if (badge) badge.hidden = true
+    }
+    for (const edge of document.querySelectorAll('.edge')) edge.classList.remove('is-live', 'is-idle')
+  }
+
+  #soon() {
+    this.#timer ??= setTimeout(() => { this.#timer = undefined; this.#fetch() }, REFETCH_EVERY)
+  }
+
+  async #fetch() {
+    const number = this.#number
+    const response = await fetch(`/workflows/${this.store.id}/progress/${number}`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    if (!response?.ok || number !== this.#number) return null
+    const { states, bar, timeline, failed } = await response.json()
+    this.failed = failed
+    document.getElementById('states')?.remove()
+    document.querySelector('.work').insertAdjacentHTML('beforeend', states)
+    const list = document.getElementById('states')
+    if (!this.#live) this.#states = new States()
+    this.#states.read(list)
+    this.bar.className = 'runbar'
+    this.bar.innerHTML = bar
+    document.getElementById('panel-timeline').innerHTML = timeline
+    return list
+  }
+
+  #ended() {
+    if (this.failed && this.board.boxes.has(this.failed)) this.board.select([this.failed])
+    this.bench.show({ again: true })
+    this.board.dispatchEvent(new Event('ran'))
+  }
+
+  /** [data-post]: pause, go on, stop. */
+  async #order(event) {
+    const button = event.target.closest('[data-post]')
+    if (!button) return
+    button.disabled = true
+    const answer = await fetch(button.dataset.post, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: '{}' }).catch(() => null)
+    if (!answer) toast(say('noServer'))
+    else if (!answer.ok) toast((await answer.json().catch(() => ({}))).detail ?? `The server answered ${answer.status}.`)
+    await this.#fetch()
+  }
+
+  #tick() {
+    const clock = this.bar.querySelector('[data-since]')
+    if (!clock) return
+    const since = Number(clock.dataset.since) / 1000
+    const skew = (clock.dataset.skew ??= String(Number(clock.dataset.now) / 1000 - Date.now()))
+    const seconds = Math.max(0, Math.floor((Date.now() + Number(skew) - since) / 1000))
+    clock.textContent = `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`
+  }
+
+  #tell(words) {
+    const error = document.getElementById('input-error')
+    error.hidden = !words
+    error.querySelector('span').textContent = words
+    this.text.setAttribute('aria-invalid', Boolean(words))
+    if (!words) return
+    openTab('input')
+    this.text.focus()
+  }
+}

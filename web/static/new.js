@@ -1,0 +1,29 @@
+// A new workflow: empty, from a file that is chosen, or from one that is dropped on a page of lists.
+
+document.addEventListener('click', (event) => {
+  if (event.target.closest('[data-new]')) make('')
+  if (event.target.closest('[data-import]')) document.getElementById('import-document').click()
+})
+document.getElementById('import-document')?.addEventListener('change', (event) => take(event.target.files))
+if (document.querySelector('[data-import]')) {
+  addEventListener('dragover', (event) => event.preventDefault())
+  addEventListener('drop', (event) => {
+    event.preventDefault()
+    take(event.dataTransfer.files)
+  })
+}
+
+async function take([file]) {
+  if (file) make(await file.text())
+}
+
+async function make(text) {
+  const answer = await fetch('/workflows', { method: 'POST', headers: { 'Content-Type': 'application/yaml', Accept: 'application/json' }, body: text }).catch(() => null)
+  const content = await answer?.json().catch(() => ({}))
+  if (answer?.ok) return location.assign(content.address)
+  const first = content?.problems?.[0]
+  const error = document.getElementById('new-error')
+  error.hidden = false
+  error.querySelector('span').textContent = first ? `${first.path}: ${first.message}` : content?.detail ?? 'The server does not answer.'
+  return undefined
+}
