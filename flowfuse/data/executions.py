@@ -335,8 +335,8 @@ class ExecutionRepository:
         low, high = ((moment // 1000).to_bytes(6, "big") + bytes(10) for moment in (since, until))
         rows = await self.database.rows(
             "SELECT (created - ?) / ? AS part, state, count(*) AS n, sum(finished - started) AS took "
-            "FROM executions WHERE id >= ? AND id < ? AND +workspace_id = ? AND (? IS NULL OR workflow_id = ?) "
-            "GROUP BY part, state",
+            "FROM executions WHERE id >= ? AND id < ? AND +workspace_id = ? "
+            "AND (? IS NULL OR workflow_id = ?) GROUP BY part, state",
             (since, bucket, low, high, workspace, workflow, workflow),
         )
         durations = await self.database.rows(

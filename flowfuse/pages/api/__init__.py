@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowfuse.pages.api import (
     approvals,
+    code,
     credentials,
     executions,
     openapi,
@@ -35,6 +36,8 @@ API = (
     versions.import_all,
     workflows.run_workflow,
     run.run_document,
+    code.check_code,
+    code.run_code,
     executions.list_executions,
     executions.get_statistics,
     executions.get_execution,
