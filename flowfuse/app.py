@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar import Litestar, asgi
 from litestar.datastructures import State
@@ -16,6 +18,7 @@ from litestar.di import Provide
 from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
+from flowfuse.data.audit import AuditLog
 from flowfuse.data.backup import Backups
 from flowfuse.data.database import Database
 from flowfuse.data.dead_letters import DeadLetters
@@ -23,11 +26,15 @@ from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
 from flowfuse.data.follow_ups import FollowUpRepository
+from flowfuse.data.keys import ApiKeys
+from flowfuse.data.passwords import Passwords
 from flowfuse.data.preferences import PreferenceStore
 from flowfuse.data.retention import Retention
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.seen import SeenItems
+from flowfuse.data.sessions import Sessions
 from flowfuse.data.storage import Storage
+from flowfuse.data.tokens import Tokens
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
@@ -44,17 +51,21 @@ from flowfuse.engine.validation import ValidationEngine
 from flowfuse.events import EventBus
 from flowfuse.integrations.addresses import AddressGuard, parse_allowance
 from flowfuse.integrations.client import APIClient
+from flowfuse.integrations.oidc import SingleSignOn
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import WORKSPACE
 from flowfuse.nodes import catalogue
 from flowfuse.pages import ROUTES
 from flowfuse.pages.answers import EXCEPTION_HANDLERS
+from flowfuse.pages.audit_trail import AuditTrail
+from flowfuse.pages.auth import AuthManager
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.gate import Gate, with_headers
+from flowfuse.pages.gate import Gate
 from flowfuse.pages.guards import PUBLIC, check_routes
 from flowfuse.pages.hooks import Hooks, HookTable
 from flowfuse.pages.presence import Rooms
 from flowfuse.pages.render import Templates
+from flowfuse.pages.single_sign_on import Newcomers
 from flowfuse.resources import asset_root
 from flowfuse.sandbox.runner import CodeRunner
 from flowfuse.seal import Sealer
@@ -71,6 +82,7 @@ class FlowFuse(Litestar):
     """The application with its gate in front."""
 
     gate: Gate
+    auth: AuthManager
     engine: Engine
     hooks: Hooks
 
@@ -90,7 +102,7 @@ class FlowFuse(Litestar):
             # The framework takes it for a path below /hook.
             await self.hooks.draft(scope, receive, send)
             return
-        await super().__call__(scope, receive, with_headers(send))
+        await super().__call__(scope, receive, self.gate.with_headers(send))
 
 
 class Engine:
@@ -112,8 +124,12 @@ class Engine:
         self.workflows = WorkflowRepository(self.database, self.clock, Editor)
         self.schedules = ScheduleRepository(self.database)
         self.retention = Retention(self.database, self.workflows, self.preferences, self.clock)
-        self.accounts = Accounts(self.database, self.clock, self.ids)
+        self.sessions = Sessions(self.database, self.clock, self.ids)
+        self.accounts = Accounts(self.database, self.clock, self.ids, self.sessions)
+        self.keys = ApiKeys(self.database, self.clock, self.ids)
+        self.audit = AuditLog(self.database, self.clock)
         self.vault = CredentialVault(self.database, self.clock)
+        self.tokens = Tokens(self.database, self.clock, self.ids, self.vault.token_key)
         self.files = FileStore(folder.files, self.database, self.clock)
         guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
         self.api = APIClient(
@@ -204,7 +220,7 @@ class Engine:
             yield self
 
     def _resume_url(self, execution: bytes) -> str:
-        base = self.config.public_url.rstrip("/") or f"http://{self.config.host}:{self.config.port}"
+        base = self.config.public_url.rstrip("/") or self.config.address
         return f"{base}/resume/{id_text(execution)}/{self.vault.sign('resume', execution)}"
 
     async def drain(self) -> None:
@@ -253,17 +269,28 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         engine.vault, engine.files, engine.clock,
     )  # fmt: skip
 
+    auth = AuthManager(
+        accounts=engine.accounts, sessions=engine.sessions, keys=engine.keys, tokens=engine.tokens,
+        passwords=Passwords(), sealer=engine.vault.sealer, clock=engine.clock, ids=engine.ids,
+        secure=config.secure, proxies=tuple(config.proxies),
+    )  # fmt: skip
+    trail = AuditTrail(engine.audit, auth, engine.clock.now_us)
+    gate = Gate(
+        [*config.hosts, *names_of(config)], config.port, lan=config.lan, tls=config.serves_tls,
+        claimed=lambda: auth.claimed,
+    )  # fmt: skip
     templates = LazyTemplates(engine.clock)
     drawings = Drawings(engine.workflows, engine.validation, engine.catalogue, templates.render)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.token = folder.token()
         async with engine.running():
+            await auth.open(folder.token())
             if config.demos:
                 await _first_workflow(engine)
             yield
 
+    sso_name = config.oidc.name if config.oidc.issuer else ""
     services = {
         "workflows": engine.workflows,
         "executions": engine.executions,
@@ -281,6 +308,15 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "code_runner": engine.code,
         "files": engine.files,
         "accounts": engine.accounts,
+        "sessions": engine.sessions,
+        "keys": engine.keys,
+        "tokens": engine.tokens,
+        "audit": engine.audit,
+        "auth": auth,
+        "sso": _single_sign_on(config, engine),
+        "newcomers": Newcomers(config.oidc.role, tuple(config.oidc.domains), config.public_url),
+        "gate": gate,
+        "trail": trail,
         "database": engine.database,
         "storage": engine.storage,
         "backups": engine.backups,
@@ -299,16 +335,37 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         ],
         dependencies={name: _given(service) for name, service in services.items()},
         lifespan=[lifespan],
+        before_send=[trail.before_send],
         exception_handlers=EXCEPTION_HANDLERS,
-        state=State({"accounts": engine.accounts, "templates": templates}),
+        state=State({"auth": auth, "templates": templates, "sso_name": sso_name}),
         openapi_config=None,
         request_max_body_size=MAX_BODY,
         logging_config=None,
     )
-    app.gate = Gate(config.hosts, config.port)
+    app.gate, app.auth = gate, auth
     app.engine, app.hooks = engine, hooks
     check_routes(app)
     return app
+
+
+def _single_sign_on(config: Config, engine: Engine) -> SingleSignOn | None:
+    oidc = config.oidc
+    if not oidc.issuer:
+        return None
+    return SingleSignOn(
+        engine.api, engine.clock, engine.ids,
+        issuer=oidc.issuer, client_id=oidc.client_id, client_secret=oidc.client_secret,
+    )  # fmt: skip
+
+
+def names_of(config: Config) -> list[str]:
+    """The names under which others on the LAN, or by the public address, ask for the server."""
+    public = urlsplit(config.public_url).hostname if config.public_url else None
+    found = [public] if public else []
+    if config.lan:
+        name = socket.gethostname().lower()
+        found += [name, f"{name.partition('.')[0]}.local"]
+    return found
 
 
 def _given(service: Any) -> Provide:

@@ -11,11 +11,12 @@ from flowfuse.pages import (
     presence,
     resume,
     runs,
+    sign_in,
+    single_sign_on,
     static,
     versions,
 )
 from flowfuse.pages.api import API
-from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
 
 ROUTES = (
@@ -49,8 +50,15 @@ ROUTES = (
     demo.demo_news,
     demo.demo_csv,
     resume.resume_by_call,
-    use_link,
-    sign_out,
+    sign_in.sign_in_page,
+    sign_in.sign_in,
+    sign_in.use_link,
+    sign_in.accept_invitation,
+    sign_in.sign_out,
+    single_sign_on.begin_single_sign_on,
+    single_sign_on.finish_single_sign_on,
+    sign_in.setup_page,
+    sign_in.set_up,
     live,
     *API,
 )

@@ -11,6 +11,7 @@ from litestar.exceptions import HTTPException
 
 from flowfuse.errors import (
     CallDenied,
+    CodeSpent,
     ConditionMissing,
     Conflict,
     Denied,
@@ -22,9 +23,13 @@ from flowfuse.errors import (
     SignInNeeded,
     StaleVersion,
     TooLarge,
+    TooManyAttempts,
     Unavailable,
     WorkflowInvalid,
+    WrongPassword,
 )
+from flowfuse.pages.language import sentence
+from flowfuse.pages.page import language_of, reader_of
 
 log = logging.getLogger("flowfuse.pages")
 
@@ -38,9 +43,12 @@ _STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
     (NotFound, 404),
     (SignInNeeded, 401),
     (CallDenied, 401),
+    (WrongPassword, 401),
+    (CodeSpent, 410),
     (Denied, 403),
     (StaleVersion, 412),
     (Conflict, 409),
+    (TooManyAttempts, 429),
     (Unavailable, 503),
 )
 
@@ -85,7 +93,9 @@ def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Respo
         log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
     headers = {"retry-after": str(int(error.retry_after))} if isinstance(error, Unavailable) else {}
     if wants_page(request):
-        return _page(request, status, problem(error, status)["detail"], headers)
+        detail = problem(error, status)["detail"]
+        shown = sentence(language_of(request), error) if detail == error.message else detail
+        return _page(request, status, shown, headers)
     return Response(problem_bytes(error, status), status_code=status, media_type=PROBLEM, headers=headers)
 
 
@@ -122,9 +132,14 @@ def wants_page(request: Request[Any, Any, Any]) -> bool:
 def _page(
     request: Request[Any, Any, Any], status: int, detail: str, headers: dict[str, str]
 ) -> Response[Any]:
-    templates = request.app.state.templates
+    state = request.app.state
+    shown: dict[str, Any] = {"status": status, "detail": detail}
+    if status == 401:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        shown |= {"next": here if request.method == "GET" else "/", "ticket": "", "email": "", "wrong": ""}
+        shown |= {"by_password": state.auth.by_password, "sso": state.sso_name}
     name = "sign_in.html" if status == 401 else "error.html"
-    html = templates.render(name, status=status, detail=detail)
+    html = state.templates.render(name, **reader_of(request), **shown)
     return Response(html, status_code=status, media_type="text/html", headers=headers)
 
 
