@@ -335,7 +335,11 @@ class Readers:
                     raise DatabaseUnavailable(reason="it is closed")
                 if self._connection is None:
                     self._connection = await self._open()
-        return list(await self._connection.execute_fetchall(sql, parameters))
+        try:
+            return list(await self._connection.execute_fetchall(sql, parameters))
+        except OverflowError:
+            # A number beyond 64 bits, asked for from outside: no row has it.
+            return []
 
     async def close(self) -> None:
         async with self._opening:
