@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from flowfuse.errors import DatabaseUnavailable, MigrationFailed
+from flowfuse.errors import DatabaseDamaged, DatabaseUnavailable, MigrationFailed
 from flowfuse.faults import crash_point
 
 log = logging.getLogger("flowfuse.database")
@@ -340,6 +340,10 @@ class Readers:
         except OverflowError:
             # A number beyond 64 bits, asked for from outside: no row has it.
             return []
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError | sqlite3.ProgrammingError):
+                raise
+            raise DatabaseDamaged(reason=str(error)) from None
 
     async def close(self) -> None:
         async with self._opening:
@@ -491,4 +495,7 @@ def _reason(error: BaseException) -> str:
         return "the disk is full"
     if "readonly" in text or "read-only" in text:
         return "the data folder is read-only"
+    if type(error) is sqlite3.DatabaseError:
+        # What SQLite says of a file that is no sound database.
+        return f"it is damaged ({text}). Bring a backup back: flowfuse restore latest"
     return text or type(error).__name__
