@@ -1,4 +1,5 @@
 // The editor of a workflow: puts the parts together, and gives every act its name.
+import { Sight } from './canvas/sight.js'
 import { View } from './canvas/view.js'
 import { listenToTabs, openTab } from './bench.js'
 import { Actions } from './editor/actions.js'
@@ -23,7 +24,7 @@ const canvas = document.getElementById('canvas')
 const world = document.getElementById('world')
 const store = new Store(draft.dataset.workflow, Number(draft.dataset.seq), JSON.parse(draft.textContent))
 const board = new Board(canvas, world, store, JSON.parse(document.getElementById('drawn-cards').textContent))
-const view = new View(canvas, world, board.boxes, { pans: Gestures.pans })
+const view = new View(canvas, world, board.boxes, { pans: (event) => gestures.pans(event) })
 const actions = new Actions(store, board, view)
 const palette = new Palette(store, actions)
 const form = new Form(store, actions, { reach: () => ({ names: bench.names, functions: palette.functions }), light: (id) => board.light(id) })
@@ -35,7 +36,8 @@ const pasteText = listenToClipboard(store, board, view, actions, gestures)
 const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText })
 const redrawMap = listenToMinimap(board, view)
 
-view.onChange = redrawMap
+const sight = board.sight = new Sight(view, board.boxes, board.edges)
+view.onChange = () => { redrawMap(); sight.soon() }
 listenToTabs()
 const showSchedule = listenToExtras(store)
 listenToSaving(store, board)
