@@ -287,6 +287,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "bus": engine.bus,
         "clock": engine.clock,
         "drawings": drawings,
+        "runner": engine.code,
         "rooms": Rooms(engine.bus),
     }
     app = FlowFuse(

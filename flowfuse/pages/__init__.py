@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowfuse.pages import editor, files, home, parts, presence, resume, runs, static, versions
+from flowfuse.pages import code, editor, files, home, parts, presence, resume, runs, static, versions
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
@@ -16,6 +16,8 @@ ROUTES = (
     editor.bench,
     editor.preview_field,
     editor.progress,
+    code.check_code,
+    code.try_code,
     parts.run_part_of,
     parts.read_document,
     presence.editors,

@@ -298,17 +298,18 @@ def _values(placed: Node, known: Sample) -> dict[str, Any]:
     output = placed.pinned if pinned else ran.output if ran is not None and done else None
     return {
         "roots": roots,
-        "input_json": _shown_json(known.roots.get("input")),
+        "input_json": shown_json(known.roots.get("input")),
         "table": table(known.roots.get("input"), "input"),
         "pinned": True if pinned else None,
         "output_known": pinned or done,
         "output": output,
-        "output_json": _shown_json(output),
-        "schema_json": _shown_json(schema_of(output)),
+        "output_json": shown_json(output),
+        "schema_json": shown_json(schema_of(output)),
     }
 
 
-def _shown_json(value: Value) -> str:
+def shown_json(value: Value) -> str:
+    """A value as JSON text for reading, cut where it is very long."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     return text if len(text) <= SHOWN_JSON else text[:SHOWN_JSON] + "\n…"
 
@@ -334,4 +335,4 @@ async def _input_text(request: Asked, draft: Draft, executions: ExecutionReposit
         detail = await shown_detail(workspace_of(request), draft, run, executions, history)
     except NotFound:
         return "{}"
-    return "{}" if detail is None or detail.input is None else _shown_json(detail.input)
+    return "{}" if detail is None or detail.input is None else shown_json(detail.input)

@@ -6,6 +6,7 @@ import { Actions } from './editor/actions.js'
 import { Bench } from './editor/bench.js'
 import { Board } from './editor/board.js'
 import { listenToExtras } from './editor/extras.js'
+import { CodeField } from './editor/code.js'
 import { Form } from './editor/form.js'
 import { Gestures } from './editor/gestures.js'
 import { listenToClipboard } from './editor/clipboard.js'
@@ -32,8 +33,9 @@ const bench = new Bench(store, board, form, actions)
 const gestures = new Gestures(board, view, actions, palette)
 const notes = new Notes(store, board, view, actions)
 const runs = new Runs(store, board, bench)
+const code = new CodeField(store, bench, draft.dataset)
 const pasteText = listenToClipboard(store, board, view, actions, gestures)
-const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText })
+const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, code, pasteText })
 const redrawMap = listenToMinimap(board, view)
 
 const sight = board.sight = new Sight(view, board.boxes, board.edges)

@@ -6,7 +6,7 @@ import { toast } from './toasts.js'
 import { say } from './words.js'
 
 /** The acts. `context` holds the editor's parts. */
-export function makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText }) {
+export function makeCommands({ store, board, view, actions, bench, palette, notes, runs, code, pasteText }) {
   const sheet = document.getElementById('keys')
   const commands = {
     add: () => palette.open(behindSelection()),
@@ -45,6 +45,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     publish: () => publish(),
     unpublish: () => unpublish(),
     find: () => finder.open(),
+    'try-code': () => code.tryIt(),
     connect: () => openConnect(store, board),
     settings: () => { board.select([]); openTab('node') },
     export: () => location.assign(`/workflows/${store.id}/export`),
