@@ -91,3 +91,5 @@ board.select(chosen && store.node(chosen) ? [chosen] : [])
 const shownRun = new URL(location).searchParams.get('run')
 if (shownRun) runs.follow(Number(shownRun))
 document.documentElement.dataset.ready = 'yes'
+// What is loaded late is fetched while there is time, so that it is there when the connection is not.
+requestIdleCallback(() => { import('./editor/expression.js').catch(() => {}) })
