@@ -83,7 +83,12 @@ export class View {
     this.world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`
     this.canvas.style.backgroundPosition = `${this.x}px ${this.y}px`
     this.canvas.dataset.zoom = this.scale > 0.6 ? 'near' : this.scale > 0.35 ? 'mid' : 'far'
-    this.canvas.querySelector('.zoom-v').textContent = `${Math.round(this.scale * 100)}%`
+    const shown = `${Math.round(this.scale * 100)}%`
+    const button = this.canvas.querySelector('.zoom-v')
+    if (button.textContent !== shown) {
+      button.textContent = shown
+      button.setAttribute('aria-label', `${shown}, back to 100 %`)
+    }
     this.onChange()
   }
 
