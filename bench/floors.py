@@ -69,6 +69,67 @@ asyncio.run(main())
 """
 
 
+TICKS = """
+import asyncio, json, sys, time
+from datetime import datetime
+from urllib.parse import parse_qs, urlsplit
+
+ticks = []
+
+async def serve(reader, writer):
+    while True:
+        try:
+            head = await reader.readuntil(b"\\r\\n\\r\\n")
+        except asyncio.IncompleteReadError:
+            writer.close()
+            return
+        at = time.time()
+        asked = urlsplit(head.split(b" ")[1].decode())
+        due = parse_qs(asked.query).get("due")
+        if due:
+            ticks.append({"at": at, "due": datetime.fromisoformat(due[0]).timestamp()})
+        body = json.dumps(ticks if asked.path == "/ticks" else {}).encode()
+        writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\n"
+                     b"content-length: %d\\r\\n\\r\\n%b" % (len(body), body))
+
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+def hammer(url: str, body: dict[str, Any], length: float, connections: int = 8) -> float:
+    """Right answers a second over so many kept connections, for `length` seconds."""
+    parts = urlsplit(url)
+    content = json.dumps(body).encode()
+    sent = (
+        f"POST {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(content)}\r\n\r\n"
+    ).encode() + content
+
+    async def one(until: float) -> int:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        count = 0
+        while time.perf_counter() < until:
+            writer.write(sent)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), head
+            size = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            await reader.readexactly(size)
+            count += 1
+        writer.close()
+        return count
+
+    async def all_of_them() -> float:
+        begun = time.perf_counter()
+        counts = await asyncio.gather(*(one(begun + length) for _ in range(connections)))
+        return sum(counts) / (time.perf_counter() - begun)
+
+    return asyncio.run(all_of_them())
+
+
 class BareCalls:
     """Parallel GETs by plain httpx in one gather, on the same event loop implementation as the product."""
 
@@ -104,14 +165,16 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def request(method: str, url: str, body: Any = None, timeout: float = 60) -> Any:
+def request(
+    method: str, url: str, body: Any = None, timeout: float = 60, headers: dict[str, str] | None = None
+) -> Any:
     """One request on a fresh connection; the decoded answer. Raises OSError."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
         content = None if body is None else json.dumps(body).encode()
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request(method, path, content, {"content-type": "application/json"})
+        connection.request(method, path, content, {"content-type": "application/json", **(headers or {})})
         return json.loads(connection.getresponse().read() or b"null")
     except http.client.HTTPException as error:
         raise OSError(str(error)) from None

@@ -7,6 +7,8 @@
   memory     idle RSS, and what 100,000 pending executions add
   disk       bytes of a kept W2 run, and of a kept loop of 1,000 items
   parallel   20 parallel HTTP calls by a workflow, as a ratio to the same calls by bare httpx in one gather
+  history    what 1,000,000 stored executions cost a run (as a ratio) and a page of the list
+  schedule   how late a run is that is due each second
   code       what a code node costs more than a set node, at the median
   files      what a download of 1 GB to a file adds to the memory
 
@@ -26,6 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,20 +139,31 @@ def memory() -> None:
             time.sleep(2)
             idle = rss(started.pid)
         emit("memory.idle", idle, "MiB", 100)
-        _fill_pending(folder / "flowfuse.db", 100_000)
+        _fill(folder / "flowfuse.db", 100_000, state=0)
         with product(folder) as (started, _base):
             time.sleep(1)
             emit("memory.pending", rss(started.pid) - idle, "MiB", 50)
 
 
-def _fill_pending(database: Path, count: int) -> None:
-    """Rows as a burst of calls leaves them, all of them later than any place can be had for."""
+ORDER = {
+    "id": 1,
+    "name": "user-1",
+    "email": "user1@example.org",
+    "amount": 60,
+    "tags": ["alpha", "beta", "gamma"],
+    "address": {"street": "1 Main Street", "city": "Springfield", "zip": "00007"},
+}
+
+
+def _fill(database: Path, count: int, *, state: int) -> None:
+    """Rows as runs leave them: pending (0), all later than any place can be had for, or completed (3)."""
     connection = sqlite3.connect(database)
     found = connection.execute("SELECT * FROM executions LIMIT 1")
     names = [column[0] for column in found.description]
     row = dict(zip(names, found.fetchone(), strict=True))
     segment = connection.execute("SELECT data FROM segments LIMIT 1").fetchone()[0]
-    row.update(state=0, finished=None, started=None)
+    if state == 0:
+        row.update(state=0, finished=None, started=None)
     for number in range(count):
         row.update(id=(1 << 120 | number).to_bytes(16, "big"), number=number + 10)
         connection.execute(
@@ -160,23 +174,16 @@ def _fill_pending(database: Path, count: int) -> None:
             "INSERT INTO segments (execution_id, first_seq, workspace_id, data) VALUES (?, 1, 'main', ?)",
             (row["id"], segment),
         )
+    connection.execute("UPDATE counters SET last_number = ?", (count + 10,))
     connection.commit()
     connection.close()
 
 
 def disk() -> None:
     """What a kept run costs, the write-ahead log folded in."""
-    order = {
-        "id": 1,
-        "name": "user-1",
-        "email": "user1@example.org",
-        "amount": 60,
-        "tags": ["alpha", "beta", "gamma"],
-        "address": {"street": "1 Main Street", "city": "Springfield", "zip": "00007"},
-    }
     loop = {"items": [{"v": v * 7919 % 1000} for v in range(1000)]}
     bodies: list[tuple[str, str, int, dict[str, Any], float]] = [
-        ("disk.run", "w2", 2000, order, 1500),
+        ("disk.run", "w2", 2000, ORDER, 1500),
         ("disk.loop", "w3", 100, loop, 50_000),
     ]
     with tempfile.TemporaryDirectory() as name:
@@ -266,11 +273,87 @@ def files() -> None:
     emit("files.rate", size / spent / MIB, "MiB/s", None)
 
 
+def history() -> None:
+    """What a run, and a page of the list, cost beside 1,000,000 stored executions."""
+    with tempfile.TemporaryDirectory() as name:
+        empty, full = Path(name) / "empty", Path(name) / "full"
+        for folder in (empty, full):
+            with product(folder) as (_started, base):
+                request("POST", f"{base}/hook/w2", ORDER)
+        _fill(full / "flowfuse.db", 1_000_000, state=3)
+        rates: dict[Path, list[float]] = {empty: [], full: []}
+        with product(empty) as (_a, at_empty), product(full) as (_b, at_full):
+            places = ((empty, at_empty), (full, at_full))
+            for number in range(9):
+                for folder, base in places if number % 2 else reversed(places):
+                    rate = _rate(f"{base}/hook/w2", ORDER, 2.0)
+                    if number:
+                        rates[folder].append(rate)
+            ratio = statistics.median(a / b for a, b in zip(rates[full], rates[empty], strict=True))
+            emit("history.rate_empty", statistics.median(rates[empty]), "1/s", None)
+            emit("history.rate_full", statistics.median(rates[full]), "1/s", None)
+            emit("history.ratio", ratio, "x", 0.9, ratio >= 0.9)
+            token = (full / "token").read_text().strip()
+            for figure, path in (
+                ("history.list", "/api/v1/executions?limit=50"),
+                ("history.list_failed", "/api/v1/executions?limit=50&state=failed"),
+                ("history.list_workflow", "/api/v1/executions?limit=50&workflow=w2"),
+                ("history.list_deep", f"/api/v1/executions?limit=50&cursor={_id_text(500_000)}"),
+            ):
+                emit(figure, _page_time(f"{at_full}{path}", token) * 1e3, "ms", 20)
+
+
+def _id_text(number: int) -> str:
+    import uuid
+
+    return str(uuid.UUID(int=1 << 120 | number))
+
+
+def _page_time(url: str, token: str) -> float:
+    """Seconds at the 95th percentile."""
+    took = []
+    for _ in range(60):
+        begun = time.perf_counter()
+        request("GET", url, headers={"Authorization": f"Bearer {token}"})
+        took.append(time.perf_counter() - begun)
+    return statistics.quantiles(took[10:], n=20)[-1]
+
+
+def _rate(url: str, body: dict[str, Any], length: float) -> float:
+    """Answers a second over eight kept connections."""
+    from floors import hammer
+
+    return hammer(url, body, length)
+
+
+def schedule() -> None:
+    """How late a run is that is due each second, at its first call."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+        port = free_port()
+        command = (PYTHON, "serve.py", "--port", str(port), "--data", str(folder), "--tick")
+        from floors import TICKS
+
+        with process(PYTHON, "-c", TICKS, "18999"), process(*command):
+            wait_for("http://127.0.0.1:18999/ticks")
+            wait_for(f"http://127.0.0.1:{port}/ready")
+            time.sleep(22)
+            ticks = request("GET", "http://127.0.0.1:18999/ticks")[1:]
+    late = sorted((tick["at"] - tick["due"]) * 1e3 for tick in ticks)
+    gaps = [b["due"] - a["due"] for a, b in pairwise(ticks)]
+    emit("schedule.late", statistics.median(late), "ms", None)
+    emit("schedule.late_max", late[-1], "ms", 1000)
+    missing = sum(abs(gap - 1) > 0.001 for gap in gaps)
+    emit("schedule.missing", missing, "ticks", 0, missing == 0)
+
+
 FIGURES: dict[str, Callable[[], None]] = {
     "cold": cold,
     "memory": memory,
     "disk": disk,
     "parallel": parallel,
+    "history": history,
+    "schedule": schedule,
     "code": code,
     "files": files,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from flowfuse import document
 from flowfuse.commands.reading import opened
@@ -12,9 +11,9 @@ from flowfuse.data.folder import DataFolder
 from flowfuse.model import WORKSPACE
 
 
-async def publish_all(config: Config, files: Iterable[Path]) -> None:
-    """Import and publish each file."""
+async def publish_all(config: Config, texts: Iterable[str]) -> None:
+    """Import and publish each document."""
     async with opened(config, DataFolder(config.data)) as engine:
-        for file in files:
-            draft = await engine.drafts.create(WORKSPACE, document.read(file.read_bytes(), yaml=True))
+        for text in texts:
+            draft = await engine.drafts.create(WORKSPACE, document.read(text, yaml=True))
             await engine.drafts.publish(WORKSPACE, draft.summary.id)

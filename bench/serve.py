@@ -1,8 +1,9 @@
 """Serve FlowFuse with the benchmark's workflows: `python bench/serve.py --port P --data D`.
 
-On an empty folder it publishes them at /hook/w1 … /hook/w5 and /hook/crash, on a used one it starts as
-things stand. Calls to 127.0.0.0/8 are allowed, and one route is added for scale: /bench/echo, an
-ordinary handler that decodes and encodes JSON in the same process with the same logging.
+On an empty folder it publishes them at /hook/w1 … /hook/w5 and /hook/crash (with --tick also a schedule
+that calls a peer each second), on a used one it starts as things stand. Calls to 127.0.0.0/8 are allowed,
+and one route is added for scale: /bench/echo, an ordinary handler that decodes and encodes JSON in the
+same process with the same logging.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ from flowfuse.commands.serve import serve_config
 from flowfuse.config import load
 
 FLOWS = Path(__file__).parent / "flows"
+TICK = """
+id: tick
+nodes:
+  - {{id: clock, type: trigger.schedule, config: {{every: 1}}}}
+  - id: call
+    type: action.http_request
+    config: {{url: "http://127.0.0.1:18999/tick", query: {{who: {name}, due: "{{{{ trigger.due }}}}"}}}}
+edges: [{{from: clock, to: call}}]
+"""
 
 
 @post("/bench/echo", status_code=200, opt={"public": True})
@@ -32,13 +42,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8420)
     parser.add_argument("--data", required=True)
+    parser.add_argument(
+        "--tick", nargs="?", const="ours", metavar="NAME",
+        help="also a schedule each second that calls /tick?who=NAME at 127.0.0.1:18999",
+    )  # fmt: skip
     options = parser.parse_args()
     network = {"allow": ["127.0.0.0/8"]}
     config = load({"data": options.data, "port": options.port, "network": network, "demos": False})
     if not (config.data / "flowfuse.db").exists():
         from publish import publish_all
 
-        asyncio.run(publish_all(config, sorted(FLOWS.glob("*.yaml"))))
+        texts = [file.read_text() for file in sorted(FLOWS.glob("*.yaml"))]
+        if options.tick:
+            texts.append(TICK.format(name=options.tick))
+        asyncio.run(publish_all(config, texts))
     return serve_config(config, echo)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.preferences import PreferenceStore
 from flowfuse.data.retention import Retention
 from flowfuse.data.schedules import ScheduleRepository
+from flowfuse.data.seen import SeenItems
 from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
@@ -40,6 +42,7 @@ from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.scheduler import DateJob, SchedulerService
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.validation import ValidationEngine
+from flowfuse.errors import DatabaseUnavailable
 from flowfuse.events import EventBus
 from flowfuse.integrations.addresses import AddressGuard, parse_allowance
 from flowfuse.integrations.client import APIClient
@@ -64,6 +67,8 @@ log = logging.getLogger("flowfuse.app")
 MAX_BODY = 10_000_000
 HEALTH_EVERY = 1.0
 COLLECT_EVERY = 60.0
+QUIET, SMALL_JOURNAL = 20.0, 1_000_000
+"""After so many quiet seconds, a journal over so many bytes is folded into the database."""
 
 
 class FlowFuse(Litestar):
@@ -123,7 +128,7 @@ class Engine:
             no_proxy=[parse_allowance(text) for text in config.network.no_proxy],
         )
         self.code = CodeRunner()
-        self.catalogue = catalogue(self.api, self.code, self.files)
+        self.catalogue = catalogue(self.api, self.code, self.files, SeenItems(self.database, self.clock))
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         follow_ups = FollowUpRepository(self.database)
@@ -234,9 +239,18 @@ class Engine:
                 await self.retention.collect(workspace)
 
     async def _watch_health(self) -> None:
-        """While commits fail, try one each second: the first that succeeds lets the dropped runs go on."""
+        """Each second: is there room on the disk; do commits succeed again; is the journal to be folded.
+
+        The first commit that succeeds lets the dropped runs go on.
+        """
+        quiet_since, commits = self.clock.perf(), self.database.commits
         while True:
             await asyncio.sleep(HEALTH_EVERY)
+            if self.database.commits != commits:
+                quiet_since, commits = self.clock.perf(), self.database.commits
+            elif self.clock.perf() - quiet_since > QUIET and self.database.journal_bytes() > SMALL_JOURNAL:
+                with contextlib.suppress(DatabaseUnavailable):
+                    await self.database.fold_journal()
             self.controller.disk_free = self.storage.low()
             if self.database.trouble is not None:
                 await self.controller.try_again()

@@ -233,6 +233,22 @@ class Execution(Struct, frozen=True, kw_only=True):
     error: NodeError | None
 
 
+class StatisticsPart(Struct, frozen=True, kw_only=True):
+    """The runs accepted in one part of a span, by state. `begin` is UTC microseconds."""
+
+    begin: int
+    states: dict[str, int]
+
+
+class Statistics(Struct, frozen=True, kw_only=True):
+    """The runs of a span: how many, in which states, and how long they took (microseconds, percentiles)."""
+
+    total: int
+    states: dict[str, int]
+    duration: dict[str, float]
+    parts: list[StatisticsPart]
+
+
 class Attempt(Struct, frozen=True, omit_defaults=True):
     """One try of a node. `ended` and `error` are empty while it is under way."""
 

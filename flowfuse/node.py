@@ -168,6 +168,8 @@ class RunContext(Protocol):
     operator: bool
     timezone: str
     workspace: str
+    workflow: str
+    mode: str
 
     def own_timeout(self) -> float | None:
         """The node's timeout in seconds, which the node itself keeps from here on."""

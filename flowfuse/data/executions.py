@@ -7,7 +7,8 @@ many runs it holds.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from flowfuse.clock import id_bytes, id_text
 from flowfuse.data.database import Database, Write, insert_many
 from flowfuse.data.files import let_go, share_references
 from flowfuse.errors import DatabaseUnavailable, Duplicate, NotFound
-from flowfuse.model import TERMINAL, Execution, NodeError, State
+from flowfuse.model import TERMINAL, Execution, NodeError, State, Statistics, StatisticsPart
 
 DELIVERY_US = 72 * 3600 * 1_000_000
 PAGE = 50
@@ -169,6 +170,35 @@ def _insert_delivery(connection: sqlite3.Connection, write: ExecutionWrite) -> N
     connection.execute(f"{_DELIVERY} VALUES (?, ?, ?, ?, ?)", (*key, write.insert[0], now_us + DELIVERY_US))
 
 
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed by, beside workflow and state. Times are UTC microseconds."""
+
+    states: tuple[State, ...] = ()
+    trigger: str = ""
+    mode: str = ""
+    since: int | None = None
+    until: int | None = None
+    text: str = ""
+
+    def conditions(self) -> Iterator[tuple[str, str | int | bytes]]:
+        """SQL conditions, each with its one parameter. Ids begin with their time."""
+        if self.states:
+            yield "instr(?, ',' || state || ',')", "," + ",".join(str(int(s)) for s in self.states) + ","
+        if self.trigger:
+            yield "trigger = ?", self.trigger
+        if self.mode:
+            yield "mode = ?", self.mode
+        if self.since is not None:
+            yield "id >= ?", (self.since // 1000).to_bytes(6, "big") + bytes(10)
+        if self.until is not None:
+            yield "id < ?", (self.until // 1000).to_bytes(6, "big") + bytes(10)
+
+
+NO_FILTER = Filter()
+SEARCHED = 100_000
+"""The newest so many are looked through for a text."""
+
+
 class ExecutionRepository:
     """Reads and changes of executions. Every method's first argument is the workspace."""
 
@@ -235,6 +265,7 @@ class ExecutionRepository:
         state: State | None = None,
         before: str | None = None,
         limit: int = PAGE,
+        more: Filter = NO_FILTER,
     ) -> list[Execution]:
         """Newest first. `before` is the id that the last page ended with."""
         # The plus keeps the planner from an index that would have to be sorted: ids are in the order of
@@ -262,10 +293,15 @@ class ExecutionRepository:
             else:
                 where.append("id < ?")
             parameters.append(raw)
-        rows = await self.database.rows(
-            f"SELECT {LISTED} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?",
-            (*parameters, limit),
-        )
+        for condition, value in more.conditions():
+            where.append(condition)
+            parameters.append(value)
+        sql = f"SELECT {LISTED} FROM {source} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT ?"
+        if more.text:
+            # No index knows what is in a text, so not all of a long history is looked through.
+            sql = f"SELECT * FROM ({sql}) WHERE instr(lower(error), ?) OR instr(hex(id), ?) LIMIT ?"
+            parameters += [SEARCHED, more.text.lower(), more.text.replace("-", "").upper()]
+        rows = await self.database.rows(sql, (*parameters, limit))
         return [as_execution(row) for row in rows]
 
     async def waiting_for_people(self, workspace: str, limit: int) -> Sequence[Execution]:
@@ -291,6 +327,25 @@ class ExecutionRepository:
             (low, workspace),
         )
         return {State(row["state"]).name: int(row["n"]) for row in rows}
+
+    async def statistics(
+        self, workspace: str, *, since: int, until: int, workflow: str | None, bucket: int
+    ) -> Statistics:
+        """Numbers, states and durations of what was accepted in a span, by parts of it (microseconds)."""
+        low, high = ((moment // 1000).to_bytes(6, "big") + bytes(10) for moment in (since, until))
+        rows = await self.database.rows(
+            "SELECT (created - ?) / ? AS part, state, count(*) AS n, sum(finished - started) AS took "
+            "FROM executions WHERE id >= ? AND id < ? AND +workspace_id = ? "
+            "AND (? IS NULL OR workflow_id = ?) GROUP BY part, state",
+            (since, bucket, low, high, workspace, workflow, workflow),
+        )
+        durations = await self.database.rows(
+            "SELECT finished - started AS took FROM executions WHERE id >= ? AND id < ? "
+            "AND +workspace_id = ? AND (? IS NULL OR workflow_id = ?) AND finished IS NOT NULL "
+            "AND started IS NOT NULL ORDER BY id DESC LIMIT ?",
+            (low, high, workspace, workflow, workflow, SEARCHED),
+        )
+        return _statistics(rows, [row["took"] for row in durations], since, bucket)
 
     async def segments(self, workspace: str, execution: str, after: int = 0) -> Sequence[tuple[int, bytes]]:
         """(first sequence number, data) of the stored segments that hold what came after `after`."""
@@ -375,6 +430,22 @@ class ExecutionRepository:
         if row is None:
             raise NotFound(what="execution", id=execution)
         return row
+
+
+def _statistics(rows: Sequence[sqlite3.Row], took: list[int], since: int, bucket: int) -> Statistics:
+    states: dict[str, int] = {}
+    parts: dict[int, dict[str, int]] = {}
+    for row in rows:
+        name = State(row["state"]).name
+        states[name] = states.get(name, 0) + row["n"]
+        parts.setdefault(row["part"], {})[name] = row["n"]
+    cuts = statistics.quantiles(took, n=100) if len(took) > 1 else [float(took[0])] * 99 if took else []
+    return Statistics(
+        total=sum(states.values()),
+        states=states,
+        duration={} if not cuts else {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98]},
+        parts=[StatisticsPart(begin=since + part * bucket, states=parts[part]) for part in sorted(parts)],
+    )
 
 
 def as_execution(row: sqlite3.Row) -> Execution:

@@ -152,8 +152,8 @@ class NodeExecutor:
 class Context:
     """What a node with effects sees of its run (see `flowfuse.node.RunContext`)."""
 
-    __slots__ = ("_executor", "_frame", "_limit", "_node", "attempt", "execution", "literal_host", "node",
-                 "now_us", "opened", "operator", "timezone", "workspace")  # fmt: skip
+    __slots__ = ("_executor", "_frame", "_limit", "_node", "attempt", "execution", "literal_host", "mode",
+                 "node", "now_us", "opened", "operator", "timezone", "workflow", "workspace")  # fmt: skip
 
     def __init__(
         self, frame: Frame, node: NodePlan, attempt: int, executor: NodeExecutor, limit: asyncio.Timeout
@@ -166,7 +166,8 @@ class Context:
         self.literal_host = node.literal_host
         self.operator = frame.run.operator
         self.timezone = frame.run.timezone
-        self.workspace = frame.run.workspace
+        self.workspace, self.workflow = frame.run.workspace, frame.run.workflow_id
+        self.mode = frame.run.mode
         self.opened: Any = None
 
     def own_timeout(self) -> float | None:

@@ -289,6 +289,9 @@ class PlacedConfig:
         if not isinstance(url, str):
             return False
         prefix = self._compile(url, "url").literal_prefix
+        if prefix.startswith("/") and not prefix.startswith("//"):
+            # FlowFuse's own address, which no data has named.
+            return True
         _, found, rest = prefix.partition("://")
         return bool(found) and (prefix == url or any(end in rest for end in "/?#"))
 

@@ -93,7 +93,9 @@ def parse_recurrence(
     if at:
         return Recurrence(at_us=_moment(at, zone), timezone=timezone)
     assert every is not None
-    return Recurrence(every_us=_every_us(every), timezone=timezone, anchor_us=anchor_us)
+    # Counted from a whole second: what is due each second is due when the clock says so.
+    whole = anchor_us - anchor_us % 1_000_000
+    return Recurrence(every_us=_every_us(every), timezone=timezone, anchor_us=whole)
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -443,6 +443,9 @@ class Walker:
         if isinstance(result, NodeFailed):
             self.fail(frame, node, result, attempt)
         else:
+            if node.type.detached and node.node.retry is None:
+                # No attempt is recorded, so what it took is counted from here.
+                frame.run.now_us = first_us
             self.complete(frame, node, result, attempt)
         if frame.run.failures:
             self.check(frame)

@@ -100,7 +100,7 @@ class AddressGuard:
         """
         inner = unwrap(address)
         if port == closed_port and (inner.is_loopback or inner.is_unspecified):
-            return "it is FlowFuse itself; only /hook/… may be called"
+            return "it is FlowFuse itself; only /hook/… and /demo/… may be called"
         if inner in METADATA or address in METADATA:
             return "it is a cloud metadata service"
         if inner.is_link_local or address.is_link_local:

@@ -31,6 +31,8 @@ __all__ = ["MAX_DECODED", "APIClient", "Answer", "Call"]
 MAX_HOPS = 5
 CALLS_PER_ORIGIN = 64
 MAX_LANES = 1000
+OWN_PATHS = ("/hook/", "/demo/")
+"""What workflows may call of FlowFuse itself."""
 MAX_POOLS = 64
 DIRECT = "none"
 """As a call's proxy: without the one of the settings."""
@@ -94,7 +96,7 @@ class APIClient:
         content = await content_of(call.body, call.body_type, headers, self._files, call.workspace)
         trusted = call.literal_host or call.operator
         try:
-            url = httpx.URL(call.url)
+            url = httpx.URL(self._full(call))
             if call.query:
                 url = url.copy_merge_params(tuple(call.query))
             _check_url(url, call.url)
@@ -107,6 +109,12 @@ class APIClient:
             raise ConnectionLost(method=call.method, host=_host(call.url), reason=_text(error)) from None
         except (httpx.HTTPError, ssl.SSLError, OSError) as error:
             raise _lost(call, error) from None
+
+    def _full(self, call: Call) -> str:
+        """The whole address of a call: one that begins with / in the document is FlowFuse's own."""
+        if not call.url.startswith("/") or not call.literal_host or self._own_port is None:
+            return call.url
+        return f"http://127.0.0.1:{self._own_port}{call.url}"
 
     async def _hops(self, call: Call, url: Any, content: Content, trusted: bool) -> Answer:
         method, headers, make = call.method, content.headers, content.make
@@ -133,7 +141,7 @@ class APIClient:
         self, call: Call, method: str, url: Any, content: Content, trusted: bool
     ) -> tuple[Answer, str | None]:
         proxy = await self._proxy_for(call, url, trusted)
-        client = self._client(trusted, url.path.startswith("/hook/"), proxy)
+        client = self._client(trusted, url.path.startswith(OWN_PATHS), proxy)
         async with self._lane(url.host, url.port):
             with ExitStack() as stack:
                 made = content.make(stack)
@@ -174,7 +182,7 @@ class APIClient:
             return ""
         if not call.proxy and all(each.is_loopback for each in addresses):
             return ""
-        closed_port = None if url.path.startswith("/hook/") else self._own_port
+        closed_port = None if url.path.startswith(OWN_PATHS) else self._own_port
         await judge(self._guard, url.host, port, trusted=trusted, closed_port=closed_port)
         return proxy
 

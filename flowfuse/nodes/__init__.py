@@ -22,6 +22,7 @@ from flowfuse.nodes.loops.for_each import ForEach
 from flowfuse.nodes.loops.while_loop import While
 from flowfuse.nodes.transforms.aggregate import Aggregate
 from flowfuse.nodes.transforms.merge import Merge
+from flowfuse.nodes.transforms.only_new import OnlyNew
 from flowfuse.nodes.transforms.set import SetFields
 from flowfuse.nodes.transforms.split_out import SplitOut
 from flowfuse.nodes.triggers.error import ErrorTrigger
@@ -31,11 +32,12 @@ from flowfuse.nodes.triggers.webhook import WebhookTrigger
 
 if TYPE_CHECKING:
     from flowfuse.data.files import FileStore
+    from flowfuse.data.seen import SeenItems
     from flowfuse.integrations.client import APIClient
     from flowfuse.sandbox.runner import CodeRunner
 
 
-def catalogue(api: APIClient, code: CodeRunner, files: FileStore) -> Catalogue:
+def catalogue(api: APIClient, code: CodeRunner, files: FileStore, seen: SeenItems) -> Catalogue:
     """Every node type, with the tools it works with."""
     return Catalogue(
         [
@@ -62,6 +64,7 @@ def catalogue(api: APIClient, code: CodeRunner, files: FileStore) -> Catalogue:
             Aggregate(),
             SplitOut(),
             Merge(),
+            OnlyNew(seen),
         ]
     )
 
@@ -72,8 +75,8 @@ def described() -> Catalogue:
     from flowfuse.integrations.client import APIClient
     from flowfuse.sandbox.runner import CodeRunner
 
-    no_files: Any = None
-    return catalogue(APIClient(AddressGuard()), CodeRunner(), no_files)
+    nothing: Any = None
+    return catalogue(APIClient(AddressGuard()), CodeRunner(), nothing, nothing)
 
 
 def describe(node_type: NodeType) -> dict[str, Any]:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from flowfuse.pages import code, editor, files, home, parts, presence, resume, runs, static, versions
+from flowfuse.pages import (
+    code,
+    demo,
+    editor,
+    files,
+    home,
+    parts,
+    presence,
+    resume,
+    runs,
+    static,
+    versions,
+)
 from flowfuse.pages.api import API
 from flowfuse.pages.auth import sign_out, use_link
 from flowfuse.pages.live import live
@@ -35,6 +47,10 @@ ROUTES = (
     static.static_file,
     files.get_file,
     files.upload_file,
+    demo.demo_orders,
+    demo.demo_shipping,
+    demo.demo_news,
+    demo.demo_csv,
     resume.resume_by_call,
     use_link,
     sign_out,

@@ -13,6 +13,7 @@ from flowfuse.errors import (
     CallDenied,
     ConditionMissing,
     Conflict,
+    Corrupt,
     Denied,
     FlowFuseError,
     Invalid,
@@ -52,7 +53,7 @@ def status_of(error: FlowFuseError) -> int:
 
 def problem(error: FlowFuseError, status: int) -> dict[str, Any]:
     """Problem details (RFC 9457) of an error. What went wrong inside stays inside."""
-    if status >= 500 and not isinstance(error, Unavailable):
+    if status >= 500 and not isinstance(error, Unavailable | Corrupt):
         return {
             "type": "about:blank",
             "title": error.code,

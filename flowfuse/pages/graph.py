@@ -11,7 +11,6 @@ from flowfuse.model import Node, Problem, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.pages.summary import FAMILIES, glyph, summary, title
 
-
 PORT_WORDS = {"true": "yes", "false": "no", "default": "else"}
 """What the ports of a condition are called where people read them."""
 

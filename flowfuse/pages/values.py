@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
+from flowfuse.data.files import StoredFile, as_file
 from flowfuse.model import Value
 
-Kind = Literal["obj", "arr", "str", "num", "bool", "null"]
+Kind = Literal["obj", "arr", "str", "num", "bool", "null", "file"]
 
 TEXT_LIMIT = 4096
 CHILD_LIMIT = 200
@@ -33,6 +35,8 @@ class Branch(Struct, frozen=True):
     children: list[Branch] = []
     hidden: int = 0
     open: bool = False
+    link: str = ""
+    """Where a file can be had."""
 
     @property
     def is_long(self) -> bool:
@@ -86,6 +90,9 @@ def _cell(value: Value) -> str:
 
 def _branch(key: str, value: Value, depth: int, budget: _Budget) -> Branch:
     budget.rows -= 1
+    file = as_file(value)
+    if file is not None:
+        return _file(key, file)
     if isinstance(value, dict):
         return _container(key, "obj", list(value.items()), depth, budget)
     if isinstance(value, list | tuple):
@@ -97,6 +104,17 @@ def _branch(key: str, value: Value, depth: int, budget: _Budget) -> Branch:
     if isinstance(value, bool):
         return Branch(key, "bool", "true" if value else "false")
     return Branch(key, "num", msgspec.json.encode(value).decode())
+
+
+def _file(key: str, file: StoredFile) -> Branch:
+    """A file's value as its name, type and size, to be saved from there."""
+    size, unit = float(file.size), "bytes"
+    for larger in ("KB", "MB", "GB"):
+        if size >= 1000:
+            size, unit = size / 1000, larger
+    words = f"{size:.0f}" if unit == "bytes" or size >= 100 else f"{size:.1f}"
+    link = f"/files/{file.sha256}?name={quote(file.name, safe='')}"
+    return Branch(key, "file", f"{file.name} · {file.type} · {words} {unit}", link=link)
 
 
 def _container(

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -19,8 +20,7 @@ import msgspec
 
 from flowfuse.errors import CodeError, NodeTimeout
 from flowfuse.model import Value, json_bytes
-from flowfuse.sandbox.launch import worker_command
-from flowfuse.sandbox.values import plain
+from flowfuse.sandbox.values import MAX_PARTS, TooMany, plain
 
 log = logging.getLogger("flowfuse.sandbox")
 
@@ -37,6 +37,8 @@ GRACE_SECONDS = 1.0
 """How long after its time a worker may still say so itself before it is killed."""
 LARGE_INPUT = 16_384
 """Inputs of more bytes go in as JSON text: as objects they would hold up the event loop."""
+QUICK_PARTS = 20_000
+"""A result with more parts is not gone through on the event loop."""
 _REMEMBERED = 256
 _STOP = "__checked__"
 _EXCERPT = 200
@@ -64,7 +66,7 @@ class CodeRunner:
     def __init__(self) -> None:
         self._pool: Any = None
         self._checker: Any = None
-        self._opening = asyncio.Lock()
+        self._opening, self._checking = asyncio.Lock(), threading.Lock()
         self._free = asyncio.Semaphore(WORKERS)
         self._known: OrderedDict[str, Diagnostic | None] = OrderedDict()
 
@@ -104,7 +106,7 @@ class CodeRunner:
                             await _load(session, inputs, encoded)
                             given = {}
                         result = await session.feed_run(source, inputs=given, print_callback=printed.take)
-                        return CodeResult(plain(result, self._package), printed.text())
+                        return CodeResult(await self._plain(result), printed.text())
             except TimeoutError:
                 raise NodeTimeout(seconds=timeout) from None
             except self._package.MontyError as error:
@@ -113,15 +115,28 @@ class CodeRunner:
                 error.printed = printed.text()
                 raise
 
+    async def _plain(self, result: Any) -> Value:
+        """The result as a value; a large one is gone through in a worker thread."""
+        try:
+            return plain(result, self._package, QUICK_PARTS)
+        except TooMany:
+            pass
+        try:
+            return await asyncio.to_thread(plain, result, self._package)
+        except TooMany:
+            raise CodeError(reason=f"The result has more than {MAX_PARTS:,} parts") from None
+
     def problem(self, source: str) -> Diagnostic | None:
         """The first thing in a source that cannot be compiled; None where it can. Blocks for a moment."""
-        if source in self._known:
-            self._known.move_to_end(source)
-            return self._known[source]
+        with self._checking:
+            if source in self._known:
+                self._known.move_to_end(source)
+                return self._known[source]
         found = self._compile(source)
-        self._known[source] = found
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        with self._checking:
+            self._known[source] = found
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
         return found
 
     def check(self, source: str, names: Iterable[str] = ()) -> list[Diagnostic]:
@@ -153,12 +168,13 @@ class CodeRunner:
 
     def _feed(self, source: str, **options: Any) -> None:
         """Compile a source without running it: its first line is a call of something that is not there."""
-        if self._checker is None:
-            monty = self._package
-            checker = monty.Monty(
-                binary_path=_command(), min_processes=1, max_processes=1, request_timeout=CHECK_SECONDS
-            )
-            self._checker = checker.__enter__()
+        with self._checking:
+            if self._checker is None:
+                # Two, so that whoever is on the event loop does not wait for a longer check in a thread.
+                checker = self._package.Monty(
+                    binary_path=_command(), min_processes=1, max_processes=2, request_timeout=CHECK_SECONDS
+                )
+                self._checker = checker.__enter__()
         limits = {"max_feed_duration_secs": CHECK_SECONDS, "max_memory": MAX_MEMORY}
         with self._checker.checkout(limits=limits, **options) as session:
             session.feed_run(f"{_STOP}()\n{source}", print_callback=lambda *_: None)
@@ -196,6 +212,8 @@ class CodeRunner:
 
 def _command() -> str:
     from pydantic_monty._binary import find_monty_binary
+
+    from flowfuse.sandbox.launch import worker_command
 
     return worker_command(find_monty_binary())
 

@@ -22,6 +22,15 @@ def test_it_runs_and_its_start_is_not_recorded(engine: Engine) -> None:
     assert [event.type for event in engine.events(started.id) if event.node == "a"] == ["node_done"]
 
 
+def test_what_it_took_is_counted_from_its_beginning(engine: Engine) -> None:
+    document = flow(detached("a", seconds=2), detached("b", seconds=3), edges="start>a start>b")
+    started = engine.start(document, None)
+    engine.finish(started.id)
+    took = {event.node: event.ms for event in engine.events(started.id) if event.type == "node_done"}
+    assert 1990 < took["a"] < 2100
+    assert 2990 < took["b"] < 3100
+
+
 def test_after_a_crash_it_just_runs_again(world: World, engine: Engine) -> None:
     document = flow(detached("a", seconds=5, on_interrupted="ask"), effect("b"), edges="start>a a>b")
     started = engine.start(document, None)

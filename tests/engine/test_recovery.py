@@ -429,7 +429,9 @@ def test_a_type_that_is_gone_pauses_the_run_visibly(world: World, engine: Engine
     from flowfuse.nodes import catalogue
     from tests.support import simulation
 
-    monkeypatch.setattr(simulation, "CATALOGUE", Catalogue([*catalogue(api=None, code=None, files=None)]))  # type: ignore[arg-type]
+    monkeypatch.setattr(
+        simulation, "CATALOGUE", Catalogue([*catalogue(api=None, code=None, files=None, seen=None)])
+    )  # type: ignore[arg-type]
     monkeypatch.setattr(simulation, "_PLANS", {})
     engine = world.boot()
     engine.advance(10)

@@ -111,7 +111,8 @@ def routes() -> Iterator[tuple[str, str, bool]]:
 def test_every_route_is_guarded_or_on_the_list_of_public_ones() -> None:
     public = sorted({path for _, path, is_public in routes() if is_public})
     assert public == [
-        "/api/v1/health", "/api/v1/ready", "/health", "/hook", "/hook-draft", "/link/{code:str}", "/ready",
+        "/api/v1/health", "/api/v1/ready", "/demo/news", "/demo/orders", "/demo/orders.csv",
+        "/demo/shipping/{number:int}", "/health", "/hook", "/hook-draft", "/link/{code:str}", "/ready",
         "/resume/{execution:str}/{signature:str}", "/static/{name:str}",
     ]  # fmt: skip
 

@@ -40,3 +40,11 @@ def test_a_wide_and_deep_value_stays_small() -> None:
 def test_an_empty_value_is_called_so() -> None:
     assert tree({}).text == "empty"
     assert tree([]).children == []
+
+
+def test_a_file_is_a_link_to_save_it() -> None:
+    value = {"$file": "a" * 64, "name": 'ü "1".pdf', "type": "application/pdf", "size": 1_234_567}
+    (branch,) = tree({"f": value}).children
+    assert (branch.kind, branch.text) == ("file", "ü 1.pdf · application/pdf · 1.2 MB")
+    assert branch.link == f"/files/{'a' * 64}?name=%C3%BC%201.pdf"
+    assert tree({"$file": "javascript:alert(1)"}).link == ""

@@ -11,7 +11,7 @@ import msgspec
 from flowfuse.data.files import FileStore, FileWriter
 from flowfuse.errors import ExpressionFailed, NodeFailed
 from flowfuse.integrations.answer import MAX_DECODED, Answer
-from flowfuse.integrations.client import APIClient, Call, check_proxy
+from flowfuse.integrations.client import OWN_PATHS, APIClient, Call, check_proxy
 from flowfuse.model import Value
 from flowfuse.node import NodeType, Output, Params, RunContext, form
 from flowfuse.nodes.actions.paging import Pager, Pagination
@@ -128,7 +128,7 @@ class HttpRequest(NodeType):
 
     def check(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         url = config.get("url", "")
-        if "{{" not in url and not url.lower().startswith(("http://", "https://")):
+        if "{{" not in url and not url.lower().startswith(("http://", "https://", *OWN_PATHS)):
             yield "url", f"“{url}” does not begin with http:// or https://"
         for index, status in enumerate(config.get("accept_status", [])):
             if not _is_status(status):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import csv
 import io
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -99,6 +98,8 @@ def _csv(content: Any, delimiter: str) -> str:
     """Rows as CSV; of objects, the first row names all columns in the order that they come up in."""
     if not isinstance(content, list) or not all(isinstance(row, dict | list) for row in content):
         raise NodeFailed(reason="content: CSV is made of a list of objects, or of lists")
+    import csv  # when first needed: it costs a cold start 5 ms
+
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter)
     names = list(dict.fromkeys(name for row in content if isinstance(row, dict) for name in row))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import csv
 import io
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -112,6 +111,8 @@ def _read(raw: bytes, params: ReadFileParams) -> Value:
 
 
 def _rows(text: str, params: ReadFileParams) -> Value:
+    import csv  # when first needed: it costs a cold start 5 ms
+
     csv.field_size_limit(MAX_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=params.delimiter)
     try:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from flowfuse.pages.api import approvals, credentials, executions, run, schedules, settings, system, workflows
+from flowfuse.pages.api import (
+    approvals,
+    code,
+    credentials,
+    executions,
+    openapi,
+    run,
+    schedules,
+    settings,
+    system,
+    versions,
+    workflows,
+)
 
 API = (
     workflows.list_workflows,
@@ -16,9 +28,18 @@ API = (
     workflows.publish,
     workflows.unpublish,
     workflows.list_versions,
+    versions.keep_version,
+    versions.get_version,
+    versions.restore_version,
+    versions.compare,
+    versions.export_all,
+    versions.import_all,
     workflows.run_workflow,
     run.run_document,
+    code.check_code,
+    code.run_code,
     executions.list_executions,
+    executions.get_statistics,
     executions.get_execution,
     executions.list_events,
     executions.list_checkpoints,
@@ -47,6 +68,8 @@ API = (
     settings.get_storage,
     settings.list_backups,
     settings.make_backup,
+    openapi.openapi_json,
+    openapi.api_docs,
     system.node_types,
     system.document_schema,
     system.make_link,

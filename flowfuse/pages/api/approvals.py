@@ -13,6 +13,7 @@ from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.history import History
 from flowfuse.pages.api.body import answer, number, read_json
+from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.guards import signed_in, workspace_of
 
 Asked = Request[Any, Any, Any]
@@ -29,7 +30,13 @@ class DecisionRequest(msgspec.Struct, forbid_unknown_fields=True):
     comment: str = ""
 
 
-@get("/api/v1/approvals", guards=[signed_in])
+@get(
+    "/api/v1/approvals",
+    guards=[signed_in],
+    opt=spec(
+        "Approvals", query={"limit": "How many executions at most."}, answer=items_of({"type": "object"})
+    ),
+)
 async def list_approvals(
     request: Asked, executions: NamedDependency[ExecutionRepository], history: NamedDependency[History]
 ) -> Response[bytes]:
@@ -57,7 +64,17 @@ async def list_approvals(
     return answer({"items": items})
 
 
-@post("/api/v1/executions/{execution:str}/decide", guards=[signed_in], status_code=204)
+@post(
+    "/api/v1/executions/{execution:str}/decide",
+    guards=[signed_in],
+    status_code=204,
+    opt=spec(
+        "Approvals",
+        body=DecisionRequest,
+        body_example={"node": "approve", "decision": "approved"},
+        status=204,
+    ),
+)
 async def decide(
     request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
 ) -> None:

@@ -10,10 +10,15 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from flowfuse.integrations.vault import CredentialVault
+from flowfuse.model import Credential
 from flowfuse.pages.api.body import answer, read_json
+from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.guards import signed_in, workspace_of
 
 BASE = "/api/v1/credentials"
+EXAMPLE = {
+    "id": "shop", "name": "The shop", "kind": "bearer", "hosts": ["api.example.org"], "data": {"token": "…"}
+}  # fmt: skip
 Asked = Request[Any, Any, Any]
 
 
@@ -32,13 +37,17 @@ class NewCredential(CredentialFields, forbid_unknown_fields=True, kw_only=True):
     id: str
 
 
-@get(BASE, guards=[signed_in])
+@get(BASE, guards=[signed_in], opt=spec("Credentials", answer=items_of(Credential)))
 async def list_credentials(request: Asked, vault: NamedDependency[CredentialVault]) -> Response[bytes]:
     """All credentials, without their secrets."""
     return answer({"items": await vault.list(workspace_of(request))})
 
 
-@post(BASE, guards=[signed_in])
+@post(
+    BASE,
+    guards=[signed_in],
+    opt=spec("Credentials", body=NewCredential, body_example=EXAMPLE, answer=Credential, status=201),
+)
 async def create_credential(request: Asked, vault: NamedDependency[CredentialVault]) -> Response[bytes]:
     """Seal a new credential."""
     asked = await read_json(request, NewCredential)
@@ -46,7 +55,16 @@ async def create_credential(request: Asked, vault: NamedDependency[CredentialVau
     return answer(saved, 201)
 
 
-@put(f"{BASE}/{{credential:str}}", guards=[signed_in])
+@put(
+    f"{BASE}/{{credential:str}}",
+    guards=[signed_in],
+    opt=spec(
+        "Credentials",
+        body=CredentialFields,
+        body_example={k: v for k, v in EXAMPLE.items() if k != "id"},
+        answer=Credential,
+    ),
+)
 async def replace_credential(
     request: Asked, credential: FromPath[str], vault: NamedDependency[CredentialVault]
 ) -> Response[bytes]:
@@ -58,7 +76,7 @@ async def replace_credential(
     return answer(saved)
 
 
-@delete(f"{BASE}/{{credential:str}}", guards=[signed_in])
+@delete(f"{BASE}/{{credential:str}}", guards=[signed_in], opt=spec("Credentials", status=204))
 async def delete_credential(
     request: Asked, credential: FromPath[str], vault: NamedDependency[CredentialVault]
 ) -> None:

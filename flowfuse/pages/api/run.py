@@ -12,6 +12,8 @@ from flowfuse import document
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts, outcome
 from flowfuse.pages.api.body import answer, read_json
+from flowfuse.pages.api.spec import spec
+from flowfuse.pages.api.workflows import EXAMPLE, OUTCOME
 from flowfuse.pages.guards import signed_in, workspace_of
 
 LONGEST_WAIT = 3600.0
@@ -27,7 +29,14 @@ class RunDocumentRequest(msgspec.Struct, forbid_unknown_fields=True):
     wait: float = LONGEST_WAIT
 
 
-@post("/api/v1/run", guards=[signed_in], status_code=200)
+@post(
+    "/api/v1/run",
+    guards=[signed_in],
+    status_code=200,
+    opt=spec(
+        "Executions", body=RunDocumentRequest, body_example={"document": EXAMPLE, "input": 1}, answer=OUTCOME
+    ),
+)
 async def run_document(
     request: Request[Any, Any, Any],
     drafts: NamedDependency[Drafts],

@@ -14,14 +14,21 @@ from flowfuse.clock import Clock
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.engine.recurrence import Recurrence, iso, parse_recurrence
 from flowfuse.engine.scheduler import SchedulerService, recurrence_of
-from flowfuse.model import Schedule
+from flowfuse.model import Fire, Schedule
 from flowfuse.pages.api.body import answer, number, read_json
+from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.guards import signed_in, workspace_of
 
 BASE = "/api/v1/schedules"
 ONE = f"{BASE}/{{workflow:str}}/{{node:str}}"
 Asked = Request[Any, Any, Any]
 COMING = 5
+PREVIEW: dict[str, Any] = {
+    "type": "object",
+    "required": ["words", "coming"],
+    "properties": {"words": {"type": "string"}, "coming": {"type": "array", "items": {"type": "string"}}},
+}
+SHOWN: dict[str, Any] = {"type": "object", "required": ["workflow", "node", "words", "paused", "next_due"]}
 
 
 class PreviewRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -52,7 +59,11 @@ def _shown(schedule: Schedule, now_us: int) -> dict[str, Any]:
     }
 
 
-@get(BASE, guards=[signed_in])
+@get(
+    BASE,
+    guards=[signed_in],
+    opt=spec("Schedules", query={"workflow": "Only of this workflow."}, answer=items_of(SHOWN)),
+)
 async def list_schedules(
     request: Asked, schedules: NamedDependency[ScheduleRepository], clock: NamedDependency[Clock]
 ) -> Response[bytes]:
@@ -61,7 +72,17 @@ async def list_schedules(
     return answer({"items": [_shown(schedule, clock.now_us()) for schedule in found]})
 
 
-@post(f"{BASE}/preview", guards=[signed_in], status_code=200)
+@post(
+    f"{BASE}/preview",
+    guards=[signed_in],
+    status_code=200,
+    opt=spec(
+        "Schedules",
+        body=PreviewRequest,
+        body_example={"cron": "0 9 * * 1-5", "timezone": "Europe/Berlin"},
+        answer=PREVIEW,
+    ),
+)
 async def preview_schedule(request: Asked, clock: NamedDependency[Clock]) -> Response[bytes]:
     """What a schedule means, in words, and when it would be due next."""
     asked = await read_json(request, PreviewRequest)
@@ -72,7 +93,11 @@ async def preview_schedule(request: Asked, clock: NamedDependency[Clock]) -> Res
     return answer({"words": recurrence.words(), "coming": coming(recurrence, now)})
 
 
-@get(f"{ONE}/fires", guards=[signed_in])
+@get(
+    f"{ONE}/fires",
+    guards=[signed_in],
+    opt=spec("Schedules", query={"limit": "How many at most."}, answer=items_of(Fire)),
+)
 async def list_fires(
     request: Asked,
     workflow: FromPath[str],
@@ -85,7 +110,7 @@ async def list_fires(
     return answer({"items": await schedules.fires(workspace_of(request), workflow, node, limit)})
 
 
-@post(f"{ONE}/pause", guards=[signed_in], status_code=204)
+@post(f"{ONE}/pause", guards=[signed_in], status_code=204, opt=spec("Schedules", status=204))
 async def pause_schedule(
     request: Asked, workflow: FromPath[str], node: FromPath[str], scheduler: NamedDependency[SchedulerService]
 ) -> None:
@@ -93,7 +118,7 @@ async def pause_schedule(
     await scheduler.pause(workspace_of(request), workflow, node)
 
 
-@post(f"{ONE}/resume", guards=[signed_in], status_code=204)
+@post(f"{ONE}/resume", guards=[signed_in], status_code=204, opt=spec("Schedules", status=204))
 async def resume_schedule(
     request: Asked, workflow: FromPath[str], node: FromPath[str], scheduler: NamedDependency[SchedulerService]
 ) -> None:

@@ -10,14 +10,15 @@ from litestar.di import NamedDependency
 
 from flowfuse.data.backup import Backup, Backups
 from flowfuse.data.preferences import PreferenceStore, describe
-from flowfuse.data.storage import Storage
+from flowfuse.data.storage import Storage, Usage
 from flowfuse.pages.api.body import answer, read_json
+from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.guards import signed_in, workspace_of
 
 Asked = Request[Any, Any, Any]
 
 
-@get("/api/v1/settings", guards=[signed_in])
+@get("/api/v1/settings", guards=[signed_in], opt=spec("Settings", answer=items_of({"type": "object"})))
 async def get_settings(request: Asked, preferences: NamedDependency[PreferenceStore]) -> Response[bytes]:
     """Every setting with its group, meaning, default and value."""
     workspace = workspace_of(request)
@@ -25,7 +26,16 @@ async def get_settings(request: Asked, preferences: NamedDependency[PreferenceSt
     return answer({"items": describe(await preferences.get(workspace), changed)})
 
 
-@patch("/api/v1/settings", guards=[signed_in])
+@patch(
+    "/api/v1/settings",
+    guards=[signed_in],
+    opt=spec(
+        "Settings",
+        body={"type": "object"},
+        body_example={"history.keep_days": 14},
+        answer=items_of({"type": "object"}),
+    ),
+)
 async def change_settings(request: Asked, preferences: NamedDependency[PreferenceStore]) -> Response[bytes]:
     """Change settings by key, all of them or none; null brings a default back."""
     changes = await read_json(request, dict[str, Any])
@@ -34,20 +44,20 @@ async def change_settings(request: Asked, preferences: NamedDependency[Preferenc
     return answer({"items": describe(changed, await preferences.changed(workspace))})
 
 
-@get("/api/v1/storage", guards=[signed_in])
+@get("/api/v1/storage", guards=[signed_in], opt=spec("Storage", answer=Usage))
 async def get_storage(storage: NamedDependency[Storage]) -> Response[bytes]:
     """What takes the space, in bytes, measured now."""
     return answer(await storage.usage())
 
 
-@get("/api/v1/backups", guards=[signed_in])
+@get("/api/v1/backups", guards=[signed_in], opt=spec("Storage", answer=items_of({"type": "object"})))
 async def list_backups(backups: NamedDependency[Backups]) -> Response[bytes]:
     """The backups in the data folder, newest first."""
     found = await asyncio.to_thread(backups.list)
     return answer({"items": [_shown(backup) for backup in found]})
 
 
-@post("/api/v1/backups", guards=[signed_in])
+@post("/api/v1/backups", guards=[signed_in], opt=spec("Storage", answer={"type": "object"}, status=201))
 async def make_backup(backups: NamedDependency[Backups]) -> Response[bytes]:
     """Make a backup now; it is read whole before it counts."""
     return answer(_shown(await asyncio.to_thread(backups.make)), 201)

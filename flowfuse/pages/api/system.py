@@ -16,38 +16,47 @@ from flowfuse.errors import Unavailable
 from flowfuse.node import Catalogue
 from flowfuse.nodes import describe
 from flowfuse.pages.api.body import answer
-from flowfuse.pages.guards import PUBLIC, signed_in, workspace_of
+from flowfuse.pages.api.spec import items_of, spec
+from flowfuse.pages.guards import signed_in, workspace_of
 
 Asked = Request[Any, Any, Any]
 
 
-@get("/api/v1/node-types", guards=[signed_in])
+@get("/api/v1/node-types", guards=[signed_in], opt=spec("System", answer=items_of({"type": "object"})))
 async def node_types(catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
     """Every node type with its config's schema and form."""
     return answer({"items": [describe(node_type) for node_type in catalogue]})
 
 
-@get("/api/v1/schema", guards=[signed_in])
+@get("/api/v1/schema", guards=[signed_in], opt=spec("System", answer={"type": "object"}))
 async def document_schema() -> Response[bytes]:
     """The JSON Schema of the workflow document."""
     return answer(document.json_schema())
 
 
-@post("/api/v1/links", guards=[signed_in])
+@post(
+    "/api/v1/links",
+    guards=[signed_in],
+    opt=spec(
+        "System",
+        answer={"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}},
+        status=201,
+    ),
+)
 async def make_link(request: Asked, accounts: NamedDependency[Accounts]) -> Response[bytes]:
     """A one-time sign-in link, for 15 minutes."""
     code = await accounts.make_link(workspace_of(request))
     return answer({"path": f"/link/{code}"}, 201)
 
 
-@get(["/health", "/api/v1/health"], opt=PUBLIC)
+@get(["/health", "/api/v1/health"], opt=spec("System", public=True, answer={"type": "object"}))
 async def health(storage: NamedDependency[Storage]) -> Response[bytes]:
     """The process answers; `damage` says what the check of the database's structure has found."""
     damage = {} if storage.damage is None else {"damage": storage.damage}
     return answer({"status": "ok", "version": __version__, **damage})
 
 
-@get(["/ready", "/api/v1/ready"], opt=PUBLIC)
+@get(["/ready", "/api/v1/ready"], opt=spec("System", public=True, answer={"type": "object"}))
 async def ready(
     database: NamedDependency[Database], controller: NamedDependency[ExecutionController]
 ) -> Response[bytes]:

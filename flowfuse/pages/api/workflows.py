@@ -14,14 +14,53 @@ from flowfuse import document
 from flowfuse.data.workflows import Draft, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts, outcome
-from flowfuse.engine.operations import Operation
+from flowfuse.engine.operations import Applied, Operation
 from flowfuse.errors import WorkflowInvalid
-from flowfuse.model import Problem, Value
+from flowfuse.model import Problem, Value, Version, WorkflowSummary
 from flowfuse.pages.api.body import answer, if_match, number, read_json
+from flowfuse.pages.api.spec import WORKFLOW, items_of, spec
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.guards import signed_in, workspace_of
 
 BASE = "/api/v1/workflows"
+DOCUMENT_MEDIA = ("application/json", "application/yaml")
+EXAMPLE = {
+    "id": "greet",
+    "name": "Greet",
+    "nodes": [
+        {"id": "call", "type": "trigger.webhook", "config": {"path": "greet", "respond": "last_node"}},
+        {
+            "id": "hello",
+            "type": "transform.set",
+            "config": {"fields": {"text": "Hello {{ trigger.body.name }}"}},
+        },
+    ],
+    "edges": [{"from": "call", "to": "hello"}],
+}
+OPERATIONS = {
+    "operations": [
+        {"id": "0c1e", "kind": "set", "node": "hello", "path": "name", "value": "Say hello", "base": 1}
+    ]
+}
+PROBLEMS: dict[str, Any] = {
+    "type": "object",
+    "required": ["problems"],
+    "properties": {"problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}}},
+}
+DRAFT: dict[str, Any] = {
+    "type": "object",
+    "required": ["workflow", "document", "problems"],
+    "properties": {
+        "workflow": {"$ref": "#/components/schemas/WorkflowSummary"},
+        "document": WORKFLOW,
+        **PROBLEMS["properties"],
+    },
+}
+OUTCOME: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "state", "result", "error"],
+    "properties": {"id": {"type": "string"}, "state": {"type": "string"}, "result": {}, "error": {}},
+}
 Asked = Request[Any, Any, Any]
 
 
@@ -46,20 +85,32 @@ class OperationsRequest(msgspec.Struct, forbid_unknown_fields=True):
     operations: list[Operation]
 
 
-@get(BASE, guards=[signed_in])
+@get(BASE, guards=[signed_in], opt=spec("Workflows", answer=items_of(WorkflowSummary)))
 async def list_workflows(request: Asked, workflows: NamedDependency[WorkflowRepository]) -> Response[bytes]:
     """All workflows, the last changed first."""
     return answer({"items": await workflows.list(workspace_of(request))})
 
 
-@post(BASE, guards=[signed_in])
+@post(
+    BASE,
+    guards=[signed_in],
+    opt=spec(
+        "Workflows", body=WORKFLOW, body_example=EXAMPLE, media=DOCUMENT_MEDIA, answer=DRAFT, status=201
+    ),
+)
 async def create_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
     """Keep a document as a new workflow. JSON or YAML."""
     draft = await drafts.create(workspace_of(request), await _in_thread(request, document.read))
     return _draft_answer(draft, drafts.check(draft.document), 201)
 
 
-@post(f"{BASE}/validate", guards=[signed_in])
+@post(
+    f"{BASE}/validate",
+    guards=[signed_in],
+    opt=spec(
+        "Workflows", body={"type": "object"}, body_example=EXAMPLE, media=DOCUMENT_MEDIA, answer=PROBLEMS
+    ),
+)
 async def validate_document(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
     """All problems of a document, kept nowhere."""
     try:
@@ -69,7 +120,7 @@ async def validate_document(request: Asked, drafts: NamedDependency[Drafts]) -> 
     return answer({"problems": problems})
 
 
-@get(f"{BASE}/{{workflow:str}}", guards=[signed_in])
+@get(f"{BASE}/{{workflow:str}}", guards=[signed_in], opt=spec("Workflows", answer=DRAFT))
 async def get_workflow(
     request: Asked,
     workflow: FromPath[str],
@@ -84,7 +135,18 @@ async def get_workflow(
     return _draft_answer(draft, drafts.check(draft.document))
 
 
-@put(f"{BASE}/{{workflow:str}}", guards=[signed_in])
+@put(
+    f"{BASE}/{{workflow:str}}",
+    guards=[signed_in],
+    opt=spec(
+        "Workflows",
+        headers={"If-Match": "The ETag of the draft that is replaced."},
+        body=WORKFLOW,
+        body_example=EXAMPLE,
+        media=DOCUMENT_MEDIA,
+        answer=DRAFT,
+    ),
+)
 async def put_workflow(
     request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]
 ) -> Response[bytes]:
@@ -95,13 +157,18 @@ async def put_workflow(
     return _draft_answer(draft, drafts.check(draft.document))
 
 
-@delete(f"{BASE}/{{workflow:str}}", guards=[signed_in])
+@delete(f"{BASE}/{{workflow:str}}", guards=[signed_in], opt=spec("Workflows", status=204))
 async def delete_workflow(request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]) -> None:
     """Remove a workflow. Its executions stay."""
     await drafts.delete(workspace_of(request), workflow)
 
 
-@post(f"{BASE}/{{workflow:str}}/operations", guards=[signed_in], status_code=200)
+@post(
+    f"{BASE}/{{workflow:str}}/operations",
+    guards=[signed_in],
+    status_code=200,
+    opt=spec("Workflows", body=OperationsRequest, body_example=OPERATIONS, answer=Applied),
+)
 async def operate(
     request: Asked,
     workflow: FromPath[str],
@@ -122,7 +189,12 @@ async def operate(
     return answer({**msgspec.structs.asdict(result), "delta": delta}, etag=f'"{result.seq}"')
 
 
-@post(f"{BASE}/{{workflow:str}}/validate", guards=[signed_in], status_code=200)
+@post(
+    f"{BASE}/{{workflow:str}}/validate",
+    guards=[signed_in],
+    status_code=200,
+    opt=spec("Workflows", answer=PROBLEMS),
+)
 async def validate_workflow(
     request: Asked,
     workflow: FromPath[str],
@@ -134,7 +206,12 @@ async def validate_workflow(
     return answer({"problems": drafts.check(draft.document)})
 
 
-@post(f"{BASE}/{{workflow:str}}/publish", guards=[signed_in], status_code=200)
+@post(
+    f"{BASE}/{{workflow:str}}/publish",
+    guards=[signed_in],
+    status_code=200,
+    opt=spec("Workflows", body=PublishRequest, body_example={"note": "Ships abroad"}, answer=Version),
+)
 async def publish(
     request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]
 ) -> Response[bytes]:
@@ -143,13 +220,18 @@ async def publish(
     return answer(await drafts.publish(workspace_of(request), workflow, asked.note))
 
 
-@post(f"{BASE}/{{workflow:str}}/unpublish", guards=[signed_in], status_code=204)
+@post(
+    f"{BASE}/{{workflow:str}}/unpublish",
+    guards=[signed_in],
+    status_code=204,
+    opt=spec("Workflows", status=204),
+)
 async def unpublish(request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]) -> None:
     """Stop the triggers; accepted runs go on."""
     await drafts.unpublish(workspace_of(request), workflow)
 
 
-@get(f"{BASE}/{{workflow:str}}/versions", guards=[signed_in])
+@get(f"{BASE}/{{workflow:str}}/versions", guards=[signed_in], opt=spec("Versions", answer=items_of(Version)))
 async def list_versions(
     request: Asked, workflow: FromPath[str], workflows: NamedDependency[WorkflowRepository]
 ) -> Response[bytes]:
@@ -158,7 +240,17 @@ async def list_versions(
     return answer({"items": await workflows.versions(workspace_of(request), workflow)})
 
 
-@post(f"{BASE}/{{workflow:str}}/run", guards=[signed_in])
+@post(
+    f"{BASE}/{{workflow:str}}/run",
+    guards=[signed_in],
+    opt=spec(
+        "Workflows",
+        body=RunRequest,
+        body_example={"input": {"name": "Ada"}, "wait": 10},
+        answer=OUTCOME,
+        status=202,
+    ),
+)
 async def run_workflow(
     request: Asked,
     workflow: FromPath[str],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from flowfuse.app import Engine
 from flowfuse.model import WORKSPACE
 from tests.nodes.conftest import Chain, chain
@@ -92,3 +94,15 @@ def test_problems_of_a_source(problems: Problems, engine: Engine) -> None:
         ("nodes.code.config.source", "missing")
     ]
     assert problems(chain(code("return x"))) == []
+
+
+@pytest.mark.parametrize("source", ["return float('nan')", "return [2 ** 70]", "return {'a': float('inf')}"])
+async def test_a_result_that_is_no_value(run: Chain, source: str) -> None:
+    error = (await run(chain(code(source))))["error"]
+    assert error["code"] == "output_invalid"
+
+
+async def test_large_values_go_in_and_come_out(run: Chain) -> None:
+    items = [{"n": n, "text": "ü" * 20} for n in range(20_000)]
+    ended = await run(chain(code("return [i for i in x if i['n'] % 2]", timeout=20)), items)
+    assert ended["result"] == [item for item in items if item["n"] % 2]

@@ -453,3 +453,38 @@ async def test_secrets_are_taken_out_of_headers_files_names_and_errors(run: Chai
         page = {"mode": "next_url"}
         ended = await run(chain(call(f"{peer.base}/bad", credential="key", pagination=page)))
         assert "hush" not in json.dumps(ended)
+
+
+@pytest.mark.slow
+async def test_many_calls_to_peers_that_misbehave_leave_nothing(run: Chain, engine: Engine) -> None:
+    """T16: hundreds at once; each ends by its deadline, and no task, socket or memory stays."""
+    import gc
+
+    import psutil
+
+    process = psutil.Process()
+    await run(chain(call("http://127.0.0.1:9/", on_error="continue")))
+    gc.collect()
+    tasks, descriptors, memory = (
+        len(asyncio.all_tasks()),
+        process.num_fds(),
+        process.memory_info().rss,
+    )
+    for raw in (_hang, _drip, _reset, _lie):
+        async with Peer(raw=raw) as peer:
+            each = {
+                "id": "each",
+                "type": "loop.for_each",
+                "config": {"items": "{{ range(60) }}", "concurrency": 60, "on_item_error": "collect"},
+            }
+            document = chain(
+                each, call(peer.base, timeout=1), edges=[("start", "each"), ("each.item", "call")]
+            )
+            begun = asyncio.get_running_loop().time()
+            result = (await run(document))["result"]
+            assert asyncio.get_running_loop().time() - begun < 3
+            assert len(result["errors"]) == 60
+    gc.collect()
+    assert len(asyncio.all_tasks()) <= tasks + 1
+    assert process.num_fds() <= descriptors + 5
+    assert process.memory_info().rss - memory < 100 * 1024 * 1024
