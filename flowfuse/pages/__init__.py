@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowfuse.pages import (
     code,
+    compare,
     demo,
     editor,
     files,
@@ -44,6 +45,7 @@ ROUTES = (
     runs.run_by_id,
     runs.run,
     runs.run_part,
+    compare.compare_runs,
     static.static_file,
     files.get_file,
     files.upload_file,

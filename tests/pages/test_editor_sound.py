@@ -75,6 +75,7 @@ STATES: dict[str, tuple[str, Callable[[Page], None] | None]] = {
     "outline": ("/workflows/shop", lambda page: page.keyboard.press("o")),
     "versions": ("/workflows/shop/versions", None),
     "of-workflow": ("/workflows/done/runs", None),
+    "compare": ("/workflows/done/runs/2/compare", None),
     "empty": ("/workflows/nothing", None),
 }
 
@@ -97,6 +98,8 @@ def shop(server: LocalServer) -> LocalServer:
         server.api("POST", "/workflows/done/run", {"trigger": "hand", "wait": 30}).json["state"]
         == "completed"
     )
+    again = server.api("POST", "/workflows/done/run", {"trigger": "hand", "input": 1, "wait": 30})
+    assert again.json["state"] == "completed"
     note = {"id": "n", "kind": "set", "node": "tell", "path": "name", "value": "Tell them"}
     token = (server.data / "token").read_text().strip()
     from tests.support.server import request
