@@ -339,6 +339,7 @@ def create_app(
         "bus": engine.bus,
         "clock": engine.clock,
         "drawings": drawings,
+        "runner": engine.code,
     }
 
     def build() -> Litestar:

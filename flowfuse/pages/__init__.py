@@ -8,6 +8,8 @@ from typing import Any
 def routes() -> tuple[Any, ...]:
     """The site's table of contents. It is imported when the site is built: a webhook needs none of it."""
     from flowfuse.pages import (
+        code,
+        compare,
         demo,
         editor,
         files,
@@ -41,6 +43,9 @@ def routes() -> tuple[Any, ...]:
         versions.restore_version,
         versions.export,
         versions.new_workflow,
+        code.check_code,
+        code.try_code,
+        compare.compare_runs,
         runs.runs,
         runs.workflow_runs,
         runs.run_by_id,
