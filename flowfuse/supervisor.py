@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from flowfuse.errors import Unavailable
+
 log = logging.getLogger("flowfuse.supervisor")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
@@ -37,6 +39,9 @@ class Supervisor:
             try:
                 await loop()
                 return
+            except Unavailable as error:
+                # Known trouble, such as a full disk: it is waited out, and needs no traceback.
+                log.warning("The loop %s has to wait: %s", name, error)
             except Exception:
                 if clock() - begun > LONGEST_PAUSE:
                     # It had gone well since the last time.
