@@ -14,7 +14,7 @@ PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate
 CRASH_CYCLES ?= 1000
-ASSET_SOURCES := $(shell find web/static web/build.mjs web/package-lock.json -type f 2>/dev/null)
+ASSET_SOURCES := $(shell find web/static web/build.mjs web/monaco.mjs web/package-lock.json -type f 2>/dev/null)
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -23,13 +23,13 @@ ASSET_SOURCES := $(shell find web/static web/build.mjs web/package-lock.json -ty
 run: .venv/.app web/dist/manifest.json
 	@$(BIN)/flowfuse serve $(ARGS)
 
-test: lint .venv/.chromium web/dist/manifest.json
+test: lint .venv/.chromium .venv/.tools web/dist/manifest.json
 	@$(PY) -m pytest
 
 test-fast: .venv/.dev web/dist/manifest.json
 	@$(PY) -m pytest -m "not slow and not crash and not browser"
 
-crash: .venv/.dev web/dist/manifest.json
+crash: .venv/.dev .venv/.tools web/dist/manifest.json
 	@FLOWFUSE_CRASH_CYCLES=$(CRASH_CYCLES) $(PY) -m pytest -m crash --timeout=0
 
 lint: .venv/.dev
@@ -73,6 +73,12 @@ clean:
 
 .venv/.chromium: .venv/.made
 	@scripts/need chromium chromium
+	@touch $@
+
+# What the fault tests break things with: system calls that fail, a disk that forgets.
+.venv/.tools: .venv/.made
+	@scripts/need strace strace
+	@scripts/need fusermount3 fuse3
 	@touch $@
 
 # Has its own stamp over contents, so it may be called once too often.

@@ -40,7 +40,8 @@ class AssetsHook(BuildHookInterface[Any]):
 def build_assets(web: Path) -> bool:
     """Bring web/dist up to date. True if something had to be done."""
     stamp = web / "dist" / ".stamp"
-    sources = [web / "package-lock.json", web / "build.mjs", *sorted((web / "static").rglob("*"))]
+    scripts = [web / "build.mjs", web / "monaco.mjs"]
+    sources = [web / "package-lock.json", *scripts, *sorted((web / "static").rglob("*"))]
     wanted = fingerprint(web, sources)
     if _read(stamp) == wanted:
         return False

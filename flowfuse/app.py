@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import socket
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from litestar import Litestar, asgi
-from litestar.datastructures import State
-from litestar.di import Provide
 
 from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
@@ -48,6 +46,7 @@ from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.scheduler import DateJob, SchedulerService
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.validation import ValidationEngine
+from flowfuse.errors import DatabaseUnavailable
 from flowfuse.events import EventBus
 from flowfuse.integrations.addresses import AddressGuard, parse_allowance
 from flowfuse.integrations.client import APIClient
@@ -55,40 +54,73 @@ from flowfuse.integrations.oidc import SingleSignOn
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import WORKSPACE
 from flowfuse.nodes import catalogue
-from flowfuse.pages import ROUTES
-from flowfuse.pages.answers import EXCEPTION_HANDLERS
-from flowfuse.pages.audit_trail import AuditTrail
 from flowfuse.pages.auth import AuthManager
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.gate import Gate
-from flowfuse.pages.guards import PUBLIC, check_routes
 from flowfuse.pages.hooks import Hooks, HookTable
-from flowfuse.pages.presence import Rooms
 from flowfuse.pages.render import Templates
-from flowfuse.pages.single_sign_on import Newcomers
 from flowfuse.resources import asset_root
 from flowfuse.sandbox.runner import CodeRunner
 from flowfuse.seal import Sealer
 from flowfuse.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    from litestar import Litestar
+
 log = logging.getLogger("flowfuse.app")
 
-MAX_BODY = 10_000_000
+SITE_AFTER = 0.5
+"""Seconds after the start at which the site is built, if nobody has asked for it before."""
 HEALTH_EVERY = 1.0
 COLLECT_EVERY = 60.0
+QUIET, SMALL_JOURNAL = 20.0, 1_000_000
+"""After so many quiet seconds, a journal over so many bytes is folded into the database."""
 
 
-class FlowFuse(Litestar):
-    """The application with its gate in front."""
+class FlowFuse:
+    """The application: a gate, webhooks behind it, and the site, which is built when it is first asked for.
 
-    gate: Gate
-    auth: AuthManager
-    engine: Engine
-    hooks: Hooks
+    Building the site (importing the framework, registering every route) takes longer than all else of a
+    start, and a webhook that comes first must not wait for it.
+    """
+
+    def __init__(
+        self, engine: Engine, hooks: Hooks, gate: Gate, auth: AuthManager, build: Callable[[], Litestar]
+    ) -> None:
+        self.engine, self.hooks, self.gate, self.auth = engine, hooks, gate, auth
+        self._build = build
+        self._site: Litestar | None = None
+        self._building = threading.Lock()
+
+    @property
+    def site(self) -> Litestar:
+        """The pages and the API. Raises TypeError where a route says nothing of who may use it."""
+        with self._building:
+            if self._site is None:
+                self._site = self._build()
+            return self._site
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open everything in order, close it in reverse."""
+        async with self.engine.running():
+            await self.auth.open(self.engine.folder.token())
+            if self.engine.config.demos:
+                await _first_workflow(self.engine)
+            building = asyncio.create_task(self._build_soon())
+            try:
+                yield
+            finally:
+                building.cancel()
+
+    async def _build_soon(self) -> None:
+        """Have the site ready before somebody waits for it, once the first webhooks were answered."""
+        await asyncio.sleep(SITE_AFTER)
+        await asyncio.to_thread(lambda: self.site)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await super().__call__(scope, receive, send)
+            await self._live(receive, send)
             return
         refused = self.gate.refusal(scope)
         if refused is not None:
@@ -102,7 +134,21 @@ class FlowFuse(Litestar):
             # The framework takes it for a path below /hook.
             await self.hooks.draft(scope, receive, send)
             return
-        await super().__call__(scope, receive, self.gate.with_headers(send))
+        site = self._site if self._site is not None else await asyncio.to_thread(lambda: self.site)
+        await site(scope, receive, self.gate.with_headers(send))
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """The ASGI lifespan, for servers that drive it."""
+        await receive()
+        try:
+            async with self.lifespan():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            log.exception("The application did not open or close")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 class Engine:
@@ -144,7 +190,7 @@ class Engine:
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         follow_ups = FollowUpRepository(self.database)
-        self.state = StateManager(self.executions, self.workflows)
+        self.state = StateManager(self.executions, self.workflows, self.vault)
         self.controller = ExecutionController(
             clock=self.clock,
             ids=self.ids,
@@ -251,16 +297,27 @@ class Engine:
                 await self.retention.collect(workspace)
 
     async def _watch_health(self) -> None:
-        """While commits fail, try one each second: the first that succeeds lets the dropped runs go on."""
+        """Each second: is there room on the disk; do commits succeed again; is the journal to be folded.
+
+        The first commit that succeeds lets the dropped runs go on.
+        """
+        quiet_since, commits = self.clock.perf(), self.database.commits
         while True:
             await asyncio.sleep(HEALTH_EVERY)
+            if self.database.commits != commits:
+                quiet_since, commits = self.clock.perf(), self.database.commits
+            elif self.clock.perf() - quiet_since > QUIET and self.database.journal_bytes() > SMALL_JOURNAL:
+                with contextlib.suppress(DatabaseUnavailable):
+                    await self.database.fold_journal()
             self.controller.disk_free = self.storage.low()
             if self.database.trouble is not None:
                 await self.controller.try_again()
 
 
-def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) -> FlowFuse:
-    """The whole application for one data folder; nothing is opened yet. `extra` are more routes."""
+def create_app(
+    config: Config, folder: DataFolder | None = None, extra: Callable[[], Sequence[Any]] = tuple
+) -> FlowFuse:
+    """The whole application for one data folder; nothing is opened yet. `extra` makes more routes."""
     folder = folder if folder is not None else DataFolder(config.data)
     engine = Engine(config, folder)
     table = HookTable(engine.workflows, engine.controller, engine.bus)
@@ -269,29 +326,10 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         engine.vault, engine.files, engine.clock,
     )  # fmt: skip
 
-    auth = AuthManager(
-        accounts=engine.accounts, sessions=engine.sessions, keys=engine.keys, tokens=engine.tokens,
-        passwords=Passwords(), sealer=engine.vault.sealer, clock=engine.clock, ids=engine.ids,
-        secure=config.secure, proxies=tuple(config.proxies),
-    )  # fmt: skip
-    trail = AuditTrail(engine.audit, auth, engine.clock.now_us)
-    gate = Gate(
-        [*config.hosts, *names_of(config)], config.port, lan=config.lan, tls=config.serves_tls,
-        claimed=lambda: auth.claimed,
-    )  # fmt: skip
     templates = LazyTemplates(engine.clock)
     drawings = Drawings(engine.workflows, engine.validation, engine.catalogue, templates.render)
 
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with engine.running():
-            await auth.open(folder.token())
-            if config.demos:
-                await _first_workflow(engine)
-            yield
-
-    sso_name = config.oidc.name if config.oidc.issuer else ""
-    services = {
+    services: dict[str, Any] = {
         "workflows": engine.workflows,
         "executions": engine.executions,
         "controller": engine.controller,
@@ -312,11 +350,6 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "keys": engine.keys,
         "tokens": engine.tokens,
         "audit": engine.audit,
-        "auth": auth,
-        "sso": _single_sign_on(config, engine),
-        "newcomers": Newcomers(config.oidc.role, tuple(config.oidc.domains), config.public_url),
-        "gate": gate,
-        "trail": trail,
         "database": engine.database,
         "storage": engine.storage,
         "backups": engine.backups,
@@ -324,28 +357,35 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "bus": engine.bus,
         "clock": engine.clock,
         "drawings": drawings,
-        "rooms": Rooms(engine.bus),
+        "runner": engine.code,
     }
-    app = FlowFuse(
-        [
-            *ROUTES,
-            *extra,
-            asgi("/hook", is_mount=True, opt=PUBLIC, copy_scope=False)(hooks.published),
-            asgi("/hook-draft", is_mount=True, opt=PUBLIC, copy_scope=False)(hooks.draft),
-        ],
-        dependencies={name: _given(service) for name, service in services.items()},
-        lifespan=[lifespan],
-        before_send=[trail.before_send],
-        exception_handlers=EXCEPTION_HANDLERS,
-        state=State({"auth": auth, "templates": templates, "sso_name": sso_name}),
-        openapi_config=None,
-        request_max_body_size=MAX_BODY,
-        logging_config=None,
-    )
-    app.gate, app.auth = gate, auth
-    app.engine, app.hooks = engine, hooks
-    check_routes(app)
-    return app
+
+    auth = AuthManager(
+        accounts=engine.accounts, sessions=engine.sessions, keys=engine.keys, tokens=engine.tokens,
+        passwords=Passwords(), sealer=engine.vault.sealer, clock=engine.clock, ids=engine.ids,
+        secure=config.secure, proxies=tuple(config.proxies),
+    )  # fmt: skip
+    gate = Gate(
+        [*config.hosts, *names_of(config)], config.port, lan=config.lan, tls=config.serves_tls,
+        claimed=lambda: auth.claimed,
+    )  # fmt: skip
+
+    def build() -> Litestar:
+        from flowfuse.pages.audit_trail import AuditTrail
+        from flowfuse.pages.presence import Rooms
+        from flowfuse.pages.single_sign_on import Newcomers
+        from flowfuse.pages.site import make_site
+
+        oidc = config.oidc
+        trail = AuditTrail(engine.audit, auth, engine.clock.now_us)
+        services["rooms"] = Rooms(engine.bus)
+        services["auth"], services["gate"], services["trail"] = auth, gate, trail
+        services["sso"] = _single_sign_on(config, engine)
+        services["newcomers"] = Newcomers(oidc.role, tuple(oidc.domains), config.public_url)
+        state = {"auth": auth, "templates": templates, "sso_name": oidc.name if oidc.issuer else ""}
+        return make_site(services, state, hooks, trail, extra())
+
+    return FlowFuse(engine, hooks, gate, auth, build)
 
 
 def _single_sign_on(config: Config, engine: Engine) -> SingleSignOn | None:
@@ -366,15 +406,6 @@ def names_of(config: Config) -> list[str]:
         name = socket.gethostname().lower()
         found += [name, f"{name.partition('.')[0]}.local"]
     return found
-
-
-def _given(service: Any) -> Provide:
-    """A singleton as a named dependency."""
-
-    def provide() -> Any:
-        return service
-
-    return Provide(provide, sync_to_thread=False, use_cache=True)
 
 
 class LazyTemplates:

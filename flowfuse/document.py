@@ -37,6 +37,14 @@ def read(text: str | bytes, *, yaml: bool | None = None) -> Workflow:
     return from_raw(parse(text, yaml=yaml))
 
 
+def kept(raw: bytes) -> Workflow:
+    """A document that was checked when it was stored. Raises WorkflowInvalid."""
+    try:
+        return msgspec.json.decode(raw, type=Workflow)
+    except msgspec.ValidationError:
+        return read(raw, yaml=False)
+
+
 def parse(text: str | bytes, *, yaml: bool | None = None) -> Any:
     """The plain values of a JSON or YAML text. Raises WorkflowInvalid."""
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text

@@ -11,7 +11,7 @@ FlowFuseError
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
     CallFailed       WaitExpired
     OutputInvalid    NodeStopped  Interrupted  CodeError
-  Corrupt            SealBroken  SegmentBroken  BackupInvalid  MigrationFailed
+  Corrupt            SealBroken  SegmentBroken  DatabaseDamaged  BackupInvalid  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
 
 Every error is a code and parameters; `SENTENCES` turns them into words, so that a second language is
@@ -65,6 +65,7 @@ SENTENCES: dict[str, str] = {
     "config_invalid": "{field}: {reason}",
     "seal_broken": "{reason}",
     "segment_broken": "The stored data of execution {execution} is damaged ({reason}).",
+    "database_damaged": "The database is damaged ({reason}). Stop FlowFuse and run: flowfuse restore latest",
     "migration_failed": "{reason}",
     "disk_low": "The disk of the data folder has only {free} MB left, so nothing new is accepted. Make room.",
     "backup_invalid": "The backup {path}: {reason}",
@@ -395,6 +396,12 @@ class SegmentBroken(Corrupt):
     """A stored segment's checksum or shape is wrong."""
 
     code = "segment_broken"
+
+
+class DatabaseDamaged(Corrupt):
+    """A page of the database cannot be read."""
+
+    code = "database_damaged"
 
 
 class BackupInvalid(Corrupt):

@@ -12,7 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -406,21 +406,27 @@ def struct_of(type_hint: Any) -> type[Struct] | None:
 def _check_struct(value: Any, struct: type[Struct], path: str, expressions: bool) -> list[tuple[str, str]]:
     if not isinstance(value, dict):
         return [(path, f"Expected an object, got {_kind(value)}")]
-    hints = typing.get_type_hints(struct, include_extras=True)
-    fields = {info.encode_name: info for info in msgspec.structs.fields(struct)}
+    fields = _fields_of(struct)
     prefix = f"{path}." if path else ""
     problems = [
         (f"{prefix}{key}", "There is no such field. There are: " + ", ".join(fields))
         for key in value
         if key not in fields
     ]
-    for name, info in fields.items():
+    for name, (hint, required) in fields.items():
         if name in value:
-            hint = hints[info.name]
             problems += check_shape(value[name], hint, f"{prefix}{name}", expressions=expressions)
-        elif info.required:
+        elif required:
             problems.append((f"{prefix}{name}", "This field is missing"))
     return problems
+
+
+@cache
+def _fields_of(struct: type[Struct]) -> dict[str, tuple[Any, bool]]:
+    """A struct's fields by their name in JSON: the type, and whether it must be given."""
+    hints = typing.get_type_hints(struct, include_extras=True)
+    fields = msgspec.structs.fields(struct)
+    return {info.encode_name: (hints[info.name], info.required) for info in fields}
 
 
 def _leaf(value: Any, type_hint: Any, path: str) -> list[tuple[str, str]]:

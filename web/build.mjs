@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, parse } from 'node:path'
 import { build } from 'esbuild'
+import { buildCodeEditor } from './monaco.mjs'
 
 const ENTRIES = ['app.css', 'app.js', 'graph.js', 'editor.js']
 const COPIES = ['icons.svg', 'favicon.svg']
@@ -28,7 +29,7 @@ const { metafile } = await build({
   metafile: true,
 })
 
-const manifest = {}
+const manifest = await buildCodeEditor()
 for (const [output, { entryPoint, inputs }] of Object.entries(metafile.outputs)) {
   const source = entryPoint ?? Object.keys(inputs).find((name) => PRELOADED.test(name))
   if (source && !output.endsWith('.LEGAL.txt')) manifest[basename(source)] = basename(output)

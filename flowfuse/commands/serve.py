@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +48,8 @@ def serve(options: argparse.Namespace) -> int:
     )
 
 
-def serve_config(config: Config, *extra: Any, browser: bool = False) -> int:
-    """Serve with these settings; `extra` are more routes."""
+def serve_config(config: Config, extra: Callable[[], Sequence[Any]] = tuple, *, browser: bool = False) -> int:
+    """Serve with these settings; `extra` makes more routes, when the site is built."""
     logging.basicConfig(
         level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -101,7 +101,7 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
     # would wait that long for each of them while the event loop is busy.
     sys.setswitchinterval(0.0005)
     certificate, key = _certificate(config, folder)
-    app = create_app(config, folder, *extra)
+    app = create_app(config, folder, extra)
     server = _server_class()(
         uvicorn.Config(
             app,

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from flowfuse.errors import DatabaseUnavailable, MigrationFailed
+from flowfuse.errors import DatabaseDamaged, DatabaseUnavailable, MigrationFailed
 from flowfuse.faults import crash_point
 
 log = logging.getLogger("flowfuse.database")
@@ -76,6 +76,10 @@ class FunctionWrite(Write):
             self._future.set_exception(error)
         else:
             self._future.set_result(result)
+
+
+class FoldJournal(FunctionWrite):
+    """Asks that, after the commit, the whole journal is folded into the file and gives its room back."""
 
 
 Settled = list[tuple[Write, Any, BaseException | None]]
@@ -177,6 +181,8 @@ class Database:
         self._readers: RowReader | None = None
         self.trouble: str | None = None
         """Why the last commit failed; None while commits succeed."""
+        self.commits = 0
+        """How many batches were committed since the start."""
         self.before_migration: Callable[[int], object] = lambda schema: None
         """Called with the schema that is there, before it is changed: makes a copy."""
         self.on_rollback: list[Callable[[], None]] = []
@@ -223,6 +229,19 @@ class Database:
         self.submit(FunctionWrite(function, future))
         return await future
 
+    def journal_bytes(self) -> int:
+        """The size of the write-ahead log."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
+
+    async def fold_journal(self) -> None:
+        """Fold the write-ahead log into the file, as far as no reader needs it, and give its room back."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.submit(FoldJournal(lambda connection: None, future))
+        await future
+
     async def rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query, read beside the writer."""
         assert self._readers is not None
@@ -261,6 +280,9 @@ class Database:
         crash_point("before_commit")
         connection.execute("COMMIT")
         crash_point("after_commit")
+        self.commits += 1
+        if any(type(write) is FoldJournal for write in batch):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return settled
 
     def _apply(self, connection: sqlite3.Connection, group: list[Write]) -> Settled:
@@ -335,7 +357,15 @@ class Readers:
                     raise DatabaseUnavailable(reason="it is closed")
                 if self._connection is None:
                     self._connection = await self._open()
-        return list(await self._connection.execute_fetchall(sql, parameters))
+        try:
+            return list(await self._connection.execute_fetchall(sql, parameters))
+        except OverflowError:
+            # A number beyond 64 bits, asked for from outside: no row has it.
+            return []
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError | sqlite3.ProgrammingError):
+                raise
+            raise DatabaseDamaged(reason=str(error)) from None
 
     async def close(self) -> None:
         async with self._opening:
@@ -487,4 +517,7 @@ def _reason(error: BaseException) -> str:
         return "the disk is full"
     if "readonly" in text or "read-only" in text:
         return "the data folder is read-only"
+    if type(error) is sqlite3.DatabaseError:
+        # What SQLite says of a file that is no sound database.
+        return f"it is damaged ({text}). Bring a backup back: flowfuse restore latest"
     return text or type(error).__name__

@@ -381,14 +381,14 @@ def _summary(row: sqlite3.Row) -> WorkflowSummary:
 
 
 def _draft(row: sqlite3.Row) -> Draft:
-    return Draft(summary=_summary(row), document=document.read(bytes(row["draft"]), yaml=False))
+    return Draft(summary=_summary(row), document=document.kept(bytes(row["draft"])))
 
 
 def _content(row: sqlite3.Row) -> Content:
     stored = bytes(row["document"])
     if zlib.crc32(stored) != row["checksum"]:
         raise SegmentBroken(execution=f"content {row['id']}", reason="its checksum is wrong")
-    return Content(id=row["id"], hash=bytes(row["hash"]), document=document.read(stored, yaml=False))
+    return Content(id=row["id"], hash=bytes(row["hash"]), document=document.kept(stored))
 
 
 def _outcomes(

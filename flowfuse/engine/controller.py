@@ -331,6 +331,10 @@ class ExecutionController:
             run.inserted = True
         elif segment is not None or run.state in TERMINAL or run.waiting is not None:
             update = change_of(run)
+        kept = segment
+        if segment is not None and run.plan.sensitive:
+            raw, first, workspace, data = segment
+            kept = (raw, first, workspace, self._state.stored(workspace, data, run.plan))
         run.committing += 1
         run.leaving += len(launches)
         last = run.state in TERMINAL
@@ -344,7 +348,7 @@ class ExecutionController:
                 callback,
                 token=run,
                 insert=insert,
-                segment=segment,
+                segment=kept,
                 update=update,
                 delivery=delivery,
                 blobs=blobs,

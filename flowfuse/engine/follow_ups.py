@@ -108,7 +108,7 @@ class FollowUps:
 
     async def _ended(self, each: FollowUp) -> bool:
         """Let the caller's node go on with the result, or with the error."""
-        detail = await self._history.detail(each.workspace, id_text(each.execution))
+        detail = await self._history.detail(each.workspace, id_text(each.execution), plain=True)
         parent = await self._executions.parent_of(each.workspace, id_text(each.execution))
         if parent is None or detail.execution.finished is None:
             return True

@@ -14,7 +14,8 @@ from litestar.connection import ASGIConnection
 
 from flowfuse.data.audit import AuditLog
 from flowfuse.errors import FlowFuseError
-from flowfuse.pages.guards import SAFE, Identity
+from flowfuse.pages.guards import SAFE
+from flowfuse.pages.identity import Identity
 
 log = logging.getLogger("flowfuse.audit")
 
@@ -42,6 +43,7 @@ ACTIONS: dict[str, str] = {
     "run_document": "ran a document",
     "run_part_of": "ran a part of",
     "run_code": "tried code",
+    "try_code": "tried code of",
     "restart": "restarted",
     "retry": "retried",
     "requeue": "queued again",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from litestar.datastructures import Cookie
 from msgspec import Struct
 
 from flowfuse.clock import Clock, Ids
@@ -21,8 +20,11 @@ from flowfuse.data.sessions import SESSION_US, Client, Session, Sessions
 from flowfuse.data.tokens import Tokens, is_access_token
 from flowfuse.errors import CodeSpent, Denied, SignInNeeded, WrongPassword
 from flowfuse.model import WORKSPACE
-from flowfuse.pages.guards import Connection, Identity
+from flowfuse.pages.identity import Identity
 from flowfuse.seal import Sealer
+
+if TYPE_CHECKING:
+    from flowfuse.pages.guards import Connection
 
 PER_ACCOUNT, PER_ADDRESS = 5, 20
 """Wrong tries within 15 minutes, by e-mail and by network address."""
@@ -195,12 +197,12 @@ class AuthManager:
             connection.scope["state"]["identity"] = _of_session(session)
             connection.scope["state"]["audit"] = ("", "")
 
-    def cookie_for(self, secret: str) -> Cookie:
-        """The cookie of a session."""
-        return Cookie(
-            key=self.cookie, value=secret, path="/", httponly=True, secure=self._secure, samesite="lax",
-            max_age=SESSION_US // 1_000_000,
-        )  # fmt: skip
+    def cookie_for(self, secret: str) -> dict[str, Any]:
+        """The cookie of a session, as a response takes it."""
+        return {
+            "key": self.cookie, "value": secret, "path": "/", "httponly": True, "secure": self._secure,
+            "samesite": "lax", "max_age": SESSION_US // 1_000_000,
+        }  # fmt: skip
 
     # -- the owner, created from elsewhere
 

@@ -25,12 +25,13 @@ STATES_KEPT = 12
 """States of one draft that an edit may be based on; an older one gets the whole drawing."""
 DRAFTS_KEPT = 16
 CARDS_KEPT = 4000
+LARGE = 80
 
 
 class Drawing(Struct, frozen=True, kw_only=True):
     """One state of a draft, ready to be drawn."""
 
-    summary: WorkflowSummary
+    draft: Draft
     graph: GraphView
     cards: dict[str, NodeView]
     nodes: dict[str, bytes]
@@ -40,9 +41,19 @@ class Drawing(Struct, frozen=True, kw_only=True):
     changed: list[Change]
 
     @property
+    def summary(self) -> WorkflowSummary:
+        """The workflow as lists show it."""
+        return self.draft.summary
+
+    @property
     def seq(self) -> int:
         """The draft's sequence number."""
         return self.summary.seq
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its outline is drawn only where it is asked for."""
+        return len(self.nodes) > LARGE
 
     @property
     def blocked(self) -> int:
@@ -76,18 +87,21 @@ class Drawings:
         """The draft as it is now. Raises NotFound."""
         draft = await self._workflows.get(workspace, name)
         kept = self._states(workspace, name)
-        published = await self._published_document(workspace, draft.summary)
         known = kept.get(draft.summary.seq)
-        if known is not None and known.summary == draft.summary:
+        if known is not None and _same_state(known.summary, draft.summary):
             return known
+        published = await self._published_document(workspace, draft.summary)
         drawing = await asyncio.to_thread(self._draw, draft, published)
         kept[drawing.seq] = drawing
         while len(kept) > STATES_KEPT:
             kept.popitem(last=False)
         return drawing
 
-    async def delta(self, workspace: str, name: str, after: int) -> dict[str, Any]:
-        """What of the drawing is other than in the state `after`; all of it where that is not known."""
+    async def delta(self, workspace: str, name: str, after: int, *, outline: bool = False) -> dict[str, Any]:
+        """What of the drawing is other than in the state `after`; all of it where that is not known.
+
+        The outline of a large workflow is part of it only where `outline` says so.
+        """
         old = self._states(workspace, name).get(after)
         new = await self.current(workspace, name)
         return {
@@ -106,7 +120,7 @@ class Drawings:
                 if old is None or old.cards.get(id) != view
             },
             "problems": new.problems,
-            "parts": self.parts(new),
+            "parts": self.parts(new, outline=outline or not new.is_large),
         }
 
     def card(self, workflow: str, view: NodeView) -> str:
@@ -119,11 +133,12 @@ class Drawings:
                 self._cards.popitem(last=False)
         return html
 
-    def parts(self, drawing: Drawing) -> dict[str, str]:
+    def parts(self, drawing: Drawing, *, outline: bool) -> dict[str, str]:
         """What stands around the canvas and changes with the draft, by the id of its element."""
+        names = ("publish", "problems", "outline") if outline else ("publish", "problems")
         return {
             name: self._render(f"editor/_{name}.html", drawing=drawing, workflow=drawing.summary)
-            for name in ("publish", "problems", "outline")
+            for name in names
         }
 
     def _states(self, workspace: str, name: str) -> OrderedDict[int, Drawing]:
@@ -142,7 +157,7 @@ class Drawings:
         nodes = plain.pop("nodes")
         edges = plain.pop("edges")
         return Drawing(
-            summary=draft.summary,
+            draft=draft,
             graph=graph,
             # Where a card lies is the document's to say: it would be drawn anew for each move.
             cards={view.id: msgspec.structs.replace(view, x=None, y=None, via="") for view in graph.nodes},
@@ -165,3 +180,9 @@ class Drawings:
                 return None
             known = self._published[key] = (summary.published, content.document)
         return known[1]
+
+
+def _same_state(one: WorkflowSummary, other: WorkflowSummary) -> bool:
+    """Whether two readings of a workflow are drawn alike, however often it has run in between."""
+    fields = (other.seq, other.published, other.active, other.updated)
+    return (one.seq, one.published, one.active, one.updated) == fields

@@ -82,7 +82,6 @@ class PreviewRequest(Struct, forbid_unknown_fields=True):
 async def editor_page(
     request: Asked,
     workflow: FromPath[str],
-    workflows: NamedDependency[WorkflowRepository],
     drawings: NamedDependency[Drawings],
     executions: NamedDependency[ExecutionRepository],
     history: NamedDependency[History],
@@ -90,7 +89,6 @@ async def editor_page(
 ) -> Response[str]:
     """A workflow's draft, to be edited."""
     drawing = await drawings.current(workspace_of(request), workflow)
-    draft = await workflows.get(workspace_of(request), workflow)
     return page(
         request,
         "editor.html",
@@ -104,7 +102,7 @@ async def editor_page(
         triggers=_triggers(drawing.graph),
         kinds=KINDS,
         ghosts=[entry for entry in palette(catalogue) if entry.type in STARTS],
-        input_text=await _input_text(request, draft, executions, history),
+        input_text=await _input_text(request, drawing.draft, executions, history),
     )
 
 
@@ -114,7 +112,8 @@ async def editor_delta(
 ) -> Response[bytes]:
     """What of the drawing is other than in the state `after`."""
     after = number(request, "after", 0, 0, 10**9)
-    return answer(await drawings.delta(workspace_of(request), workflow, after))
+    outline = "outline" in request.query_params
+    return answer(await drawings.delta(workspace_of(request), workflow, after, outline=outline))
 
 
 @get("/palette", guards=[signed_in])
@@ -146,7 +145,6 @@ async def settings(
 async def bench(
     request: Asked,
     workflow: FromPath[str],
-    workflows: NamedDependency[WorkflowRepository],
     drawings: NamedDependency[Drawings],
     catalogue: NamedDependency[Catalogue],
     executions: NamedDependency[ExecutionRepository],
@@ -156,7 +154,7 @@ async def bench(
     """The chosen node: what comes in, its form, what it gave."""
     workspace, query = workspace_of(request), request.query_params
     drawing = await drawings.current(workspace, workflow)
-    draft = await workflows.get(workspace, workflow)
+    draft = drawing.draft
     placed = _placed(draft, query.get("node", ""))
     graph = Graph(draft.document, catalogue)
     detail = await shown_detail(workspace, draft, query.get("run", ""), executions, history)
@@ -300,17 +298,18 @@ def _values(placed: Node, known: Sample) -> dict[str, Any]:
     output = placed.pinned if pinned else ran.output if ran is not None and done else None
     return {
         "roots": roots,
-        "input_json": _shown_json(known.roots.get("input")),
+        "input_json": shown_json(known.roots.get("input")),
         "table": table(known.roots.get("input"), "input"),
         "pinned": True if pinned else None,
         "output_known": pinned or done,
         "output": output,
-        "output_json": _shown_json(output),
-        "schema_json": _shown_json(schema_of(output)),
+        "output_json": shown_json(output),
+        "schema_json": shown_json(schema_of(output)),
     }
 
 
-def _shown_json(value: Value) -> str:
+def shown_json(value: Value) -> str:
+    """A value as JSON text for reading, cut where it is very long."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     return text if len(text) <= SHOWN_JSON else text[:SHOWN_JSON] + "\n…"
 
@@ -336,4 +335,4 @@ async def _input_text(request: Asked, draft: Draft, executions: ExecutionReposit
         detail = await shown_detail(workspace_of(request), draft, run, executions, history)
     except NotFound:
         return "{}"
-    return "{}" if detail is None or detail.input is None else _shown_json(detail.input)
+    return "{}" if detail is None or detail.input is None else shown_json(detail.input)

@@ -11,6 +11,9 @@ from flowfuse.model import Node, Problem, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.pages.summary import FAMILIES, glyph, summary, title
 
+PORT_WORDS = {"true": "yes", "false": "no", "default": "else"}
+"""What the ports of a condition are called where people read them."""
+
 
 class NodeView(Struct, frozen=True, kw_only=True):
     """One card, or the head of a loop's tray."""
@@ -135,7 +138,8 @@ def _via(graph: Graph, node_id: str) -> str:
     for _, edge in graph.into[node_id]:
         if len(graph.ports(edge.node) or ()) > 1 and edge.port not in (ITEM, "done"):
             source = graph.nodes[edge.node]
-            named.append(f"{title(source, graph.types.get(edge.node))}: {edge.port}")
+            way = PORT_WORDS.get(edge.port, edge.port)
+            named.append(f"{title(source, graph.types.get(edge.node))}: {way}")
     return " or ".join(named)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
-from msgspec import Struct
 
 from flowfuse.data.roles import PERMISSIONS, SELF, roles_with
 from flowfuse.errors import Denied
+from flowfuse.pages.identity import Identity
 
 PUBLIC = {"public": True}
 """The explicit mark of a route that everybody may use: `opt=PUBLIC`."""
@@ -20,27 +20,6 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
-
-
-class Identity(Struct, frozen=True, kw_only=True):
-    """Who asks, and what they may. `user` is empty for the install's own token."""
-
-    workspace: str
-    user: str
-    name: str
-    role: str
-    permissions: frozenset[str]
-    via: str
-    """`token` (the install's), `session`, `key` or `jwt`."""
-    session: str = ""
-    key: str = ""
-    """The id of the API key."""
-    language: str = ""
-    theme: str = ""
-
-    def may(self, permission: str) -> bool:
-        """Whether they have a permission."""
-        return permission in self.permissions
 
 
 @cache

@@ -38,7 +38,6 @@ from flowfuse.integrations.webhooks import NO_CHECK, Check, open_check
 from flowfuse.model import TERMINAL, Answer, State, Value, Workflow
 from flowfuse.node import check_incoming
 from flowfuse.nodes.triggers.webhook import WebhookParams
-from flowfuse.pages.answers import problem_bytes
 from flowfuse.pages.hook_answers import (
     JSON,
     PROBLEM,
@@ -49,6 +48,7 @@ from flowfuse.pages.hook_answers import (
     send_whole,
 )
 from flowfuse.pages.hook_body import PARTS, decode, is_text, query_of, read_file, read_parts, read_whole
+from flowfuse.pages.problems import problem_bytes
 
 log = logging.getLogger("flowfuse.hooks")
 

@@ -15,7 +15,7 @@ WIDTH = 1000
 
 _TONES = {
     "done": "ok", "failed": "fail", "interrupted": "fail", "running": "run", "retrying": "retry",
-    "waiting": "wait", "asking": "wait",
+    "waiting": "wait", "asking": "wait", "approving": "wait",
 }  # fmt: skip
 _LOUDEST_LAST = ("ok", "wait", "run", "retry", "fail")
 
@@ -141,7 +141,7 @@ def _node_state(node: str, runs: list[NodeRun], rounds: int) -> NodeState:
         failed=states["failed"] + states["interrupted"],
         skipped=states["skipped"],
         running=states["running"] + states["retrying"],
-        waiting=states["waiting"] + states["asking"],
+        waiting=states["waiting"] + states["asking"] + states["approving"],
         rounds=rounds,
         took=_took(ended[-1]) if ended else 0,
     )

@@ -21,12 +21,12 @@ from flowfuse.errors import (
     WrongPassword,
 )
 from flowfuse.model import WORKSPACE
-from flowfuse.pages.answers import status_of
 from flowfuse.pages.audit_trail import AuditTrail
 from flowfuse.pages.auth import AuthManager, secret_of
 from flowfuse.pages.forms import local_path, read_form
 from flowfuse.pages.guards import PUBLIC, needs
 from flowfuse.pages.page import page
+from flowfuse.pages.problems import status_of
 
 Asked = Request[Any, Any, Any]
 
@@ -111,7 +111,7 @@ async def _welcome(request: Asked, secret: str, address: str = "/") -> Redirect:
     auth: AuthManager = request.app.state.auth
     response = Redirect(address, status_code=303)
     await auth.note_sign_in(request, secret)
-    response.set_cookie(auth.cookie_for(secret))
+    response.set_cookie(**auth.cookie_for(secret))
     return response
 
 

@@ -76,7 +76,7 @@ async def finish_single_sign_on(
     secret = await auth.open_session(user, auth.client_of(request), secret_of(request))
     await auth.note_sign_in(request, secret)
     response = Redirect(local_path(person.next), status_code=303)
-    response.set_cookie(auth.cookie_for(secret))
+    response.set_cookie(**auth.cookie_for(secret))
     response.delete_cookie(_BROWSER, path=CALLBACK)
     return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from flowfuse.data.database import Database, connect, migrate, migration_files
 from flowfuse.errors import Conflict, DatabaseUnavailable, MigrationFailed
 from flowfuse.resources import asset_root
+from tests.support.server import request
 
 MIGRATIONS = asset_root("migrations")
 
@@ -158,3 +160,47 @@ def test_no_listing_sorts_or_scans_the_whole_table(tmp_path: Path, sql: str) -> 
     assert "TEMP B-TREE" not in plan, plan
     # By primary key, newest first, with a limit: SQLite calls that a scan, and stops after the page.
     assert "SEARCH" in plan or "USING INDEX" in plan or "ORDER BY id DESC" in sql, plan
+
+
+def test_the_journal_stays_small_under_load_with_slow_readers_and_is_folded(tmp_path: Path) -> None:
+    """T7 in small: pages are read all the while, and what was written does not pile up in the journal."""
+    import threading
+
+    from tests.support.local import LocalServer
+
+    server = LocalServer(tmp_path / "data").start()
+    flow = {
+        "id": "flow",
+        "nodes": [
+            {"id": "hook", "type": "trigger.webhook", "config": {"path": "flow", "respond": "last_node"}},
+            {"id": "a", "type": "transform.set", "config": {"fields": {"v": "{{ trigger.body.v }}"}}},
+        ],
+        "edges": [{"from": "hook", "to": "a"}],
+    }
+    server.publish(flow)
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            server.api("GET", "/executions?limit=500")
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for each in readers:
+        each.start()
+    largest = 0
+    try:
+        for number in range(500):
+            answer = request(
+                "POST", f"{server.base}/hook/flow", {"v": random.Random(number).randbytes(20_000).hex()}
+            )
+            assert answer.status == 200
+            if number % 50 == 0:
+                largest = max(largest, server.app.engine.database.journal_bytes())
+    finally:
+        stop.set()
+        for each in readers:
+            each.join()
+    assert 0 < largest <= 64 * 1024 * 1024
+    server.call(server.app.engine.database.fold_journal())
+    assert server.app.engine.database.journal_bytes() < 1_000_000
+    server.stop()

@@ -143,3 +143,18 @@ def test_what_is_not_there_is_said_in_words(server: Server, page: Page) -> None:
         answer = page.goto(address)
         assert answer is not None
         assert answer.status == 404, address
+
+
+def test_a_failed_run_is_retried_and_compared(server: Server, page: Page) -> None:
+    server.post("/api/v1/workflows", {**DOCUMENT, "id": "twice"})
+    page.goto(server.post("/api/v1/links")["path"])
+    server.post("/api/v1/workflows/twice/run", {"wait": 20})
+    page.goto("/workflows/twice/runs/1")
+    page.get_by_role("button", name="Retry").click()
+    page.wait_for_url(re.compile(r"/workflows/twice/runs/2"))
+    expect(page.locator("#run-state")).to_have_text("Failed", timeout=10_000)
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Run 2 and run 1")
+    page.goto("/workflows/twice/runs/2?node=stop")
+    page.get_by_role("button", name="Run from here again").click()
+    page.wait_for_url(re.compile(r"/workflows/twice/runs/3"))

@@ -23,7 +23,7 @@ def names() -> set[str]:
     from flowfuse.config import Config
 
     found = set()
-    for route in create_app(Config(data=Path("nowhere"))).routes:
+    for route in create_app(Config(data=Path("nowhere"))).site.routes:
         handlers: Any = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
             methods = set(getattr(handler, "http_methods", None) or ()) - {"OPTIONS"}

@@ -389,3 +389,35 @@ def test_publishing_counts_the_changes(page: Page, server: LocalServer, flow: st
     write(page, "Message", "other")
     page.get_by_role("button", name="Publish 1 change").click()
     expect(page.locator("#publish")).to_contain_text("v2")
+
+
+def test_code_is_checked_completed_and_tried(page: Page, server: LocalServer) -> None:
+    document: Document = {
+        "nodes": [
+            {"id": "go", "type": "trigger.manual"},
+            {"id": "code", "type": "action.code",
+             "config": {"source": "return len(orders)", "inputs": {"orders": "{{ trigger.orders }}"}}},
+        ],
+        "edges": [{"from": "go", "to": "code"}],
+    }  # fmt: skip
+    flow = make(server, "code-editor", document)
+    orders = [{"total": 1}, {"total": 2}]
+    server.api("POST", f"/workflows/{flow}/run", {"input": {"orders": orders}, "wait": 20})
+    open_editor(page, flow, "?node=code")
+    line = page.locator(".monaco .view-line").first
+    expect(line).to_contain_text("return len(orders)")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("[data-code-out]")).to_have_text("2")
+    line.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("return orders[0]['")
+    expect(page.locator(".monaco-list-row").first).to_contain_text("total")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.locator("[data-code-out]")).to_have_text("1")
+    assert _eventually(lambda: "total" in node(server, flow, "code")["config"]["source"])
+    line.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("return 1 +")
+    expect(page.locator(".monaco .squiggly-error").first).to_be_visible()
+    expect(page.locator("#form .ferr:visible").first).to_contain_text("Line 1")

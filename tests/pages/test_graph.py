@@ -38,7 +38,7 @@ def test_only_telling_ports_are_named(workflow: Workflow, catalogue: Catalogue) 
 
 def test_the_outline_says_which_way_leads_to_a_row(workflow: Workflow, catalogue: Catalogue) -> None:
     named = {node.id: node.via for node in view(workflow, catalogue).nodes if node.via}
-    assert named == {"label": "Big?: true", "other": "Big?: false"}
+    assert named == {"label": "Big?: yes", "other": "Big?: no"}
 
 
 def test_problems_mark_their_node(workflow: Workflow, catalogue: Catalogue) -> None:

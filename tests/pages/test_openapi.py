@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -80,6 +81,9 @@ def test_the_page_of_docs(server: LocalServer) -> None:
 def test_schemathesis(server: LocalServer) -> None:
     schema = schemathesis.openapi.from_dict(openapi())
     schema.config.update(base_url=server.base)
+    for name in ("labels-for-orders", "only-what-is-new", "a-little-code"):
+        body = {"version": "published", "trigger": "by_hand", "wait": 30}
+        assert server.api("POST", f"/workflows/{name}/run", body).json["state"] == "completed"
     found: list[str] = []
     count = 0
     for result in schema.exclude(path_regex=LEFT_OUT).get_all_operations():
@@ -88,6 +92,23 @@ def test_schemathesis(server: LocalServer) -> None:
         count += 1
     assert count > 45
     assert found == []
+
+
+turns = itertools.count()
+
+
+def real(server: LocalServer) -> dict[str, list[Any]]:
+    """Names of what there is, by the parameter that takes them."""
+    workflows = [each["id"] for each in server.api("GET", "/workflows").json["items"]] or ["none"]
+    runs = [each["id"] for each in server.api("GET", "/executions").json["items"]]
+    return {
+        "workflow": workflows,
+        "execution": runs or ["none"],
+        "node": ["clock", "by_hand"],
+        "number": [1],
+        "checkpoint": [1],
+        "credential": ["shop"],
+    }
 
 
 def _run(operation: Any, server: LocalServer) -> list[str]:
@@ -100,6 +121,12 @@ def _run(operation: Any, server: LocalServer) -> list[str]:
     )  # fmt: skip
     @_given(operation)
     def one(case: Any) -> None:
+        # Made-up names end at "not found"; every other time there is something behind them.
+        turn = next(turns)
+        if turn % 2:
+            known = real(server)
+            for name in set(case.path_parameters or {}) & set(known):
+                case.path_parameters[name] = known[name][turn % len(known[name])]
         try:
             case.call_and_validate(headers=headers(server), timeout=30, excluded_checks=BEYOND_THE_SCHEMA)
         except Failure as failure:

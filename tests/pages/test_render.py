@@ -105,4 +105,5 @@ def test_run(
 @pytest.mark.parametrize("template", ["sign_in.html", "error.html"])
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
 def test_answers_that_are_no_page(templates: Templates, template: str, status: int) -> None:
-    check(templates.render(template, status=status, detail="<img>"))
+    shown = {"next": "/", "ticket": "", "email": HOSTILE, "wrong": HOSTILE, "by_password": True, "sso": ""}
+    check(templates.render(template, status=status, detail="<img>", **shown))

@@ -25,7 +25,7 @@ NOT_SENT = ("/live", "/api/v1/backups", "/settings/backups")
 def guarded() -> list[tuple[str, str, str]]:
     """(method, path, permission) of every route that is not public."""
     found = []
-    for route in create_app(Config(data=Path("nowhere"))).routes:
+    for route in create_app(Config(data=Path("nowhere"))).site.routes:
         handlers: Any = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
             methods = set(getattr(handler, "http_methods", None) or {"GET"}) - {"OPTIONS", "HEAD"}

@@ -45,11 +45,13 @@ def signed_in(browser: Browser, server: Server, **options: Any) -> Iterator[Page
     page.on("pageerror", lambda error: wrong.append(f"{error} {error.stack}"))
     page.on("dialog", lambda dialog: wrong.append(dialog.message))
     page.goto(server.api("POST", "/links", {}).json["path"])
-    yield page
-    violations = page.evaluate("window.violations ?? []")
-    assert violations == [], violations
-    assert wrong == [], wrong
-    context.close()
+    try:
+        yield page
+        violations = page.evaluate("window.violations ?? []")
+        assert violations == [], violations
+        assert wrong == [], wrong
+    finally:
+        context.close()
 
 
 def open_editor(page: Page, workflow: str, query: str = "") -> None:

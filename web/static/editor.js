@@ -1,10 +1,12 @@
 // The editor of a workflow: puts the parts together, and gives every act its name.
+import { Sight } from './canvas/sight.js'
 import { View } from './canvas/view.js'
 import { listenToTabs, openTab } from './bench.js'
 import { Actions } from './editor/actions.js'
 import { Bench } from './editor/bench.js'
 import { Board } from './editor/board.js'
 import { listenToExtras } from './editor/extras.js'
+import { CodeField } from './editor/code.js'
 import { Form } from './editor/form.js'
 import { Gestures } from './editor/gestures.js'
 import { listenToClipboard } from './editor/clipboard.js'
@@ -23,7 +25,7 @@ const canvas = document.getElementById('canvas')
 const world = document.getElementById('world')
 const store = new Store(draft.dataset.workflow, Number(draft.dataset.seq), JSON.parse(draft.textContent))
 const board = new Board(canvas, world, store, JSON.parse(document.getElementById('drawn-cards').textContent))
-const view = new View(canvas, world, board.boxes, { pans: Gestures.pans })
+const view = new View(canvas, world, board.boxes, { pans: (event) => gestures.pans(event) })
 const actions = new Actions(store, board, view)
 const palette = new Palette(store, actions)
 const form = new Form(store, actions, { reach: () => ({ names: bench.names, functions: palette.functions }), light: (id) => board.light(id) })
@@ -31,11 +33,13 @@ const bench = new Bench(store, board, form, actions)
 const gestures = new Gestures(board, view, actions, palette)
 const notes = new Notes(store, board, view, actions)
 const runs = new Runs(store, board, bench)
+const code = new CodeField(store, bench, draft.dataset)
 const pasteText = listenToClipboard(store, board, view, actions, gestures)
-const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText })
+const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, code, pasteText })
 const redrawMap = listenToMinimap(board, view)
 
-view.onChange = redrawMap
+const sight = board.sight = new Sight(view, board.boxes, board.edges)
+view.onChange = () => { redrawMap(); sight.soon() }
 listenToTabs()
 const showSchedule = listenToExtras(store)
 listenToSaving(store, board)
@@ -87,3 +91,5 @@ board.select(chosen && store.node(chosen) ? [chosen] : [])
 const shownRun = new URL(location).searchParams.get('run')
 if (shownRun) runs.follow(Number(shownRun))
 document.documentElement.dataset.ready = 'yes'
+// What is loaded late is fetched while there is time, so that it is there when the connection is not.
+requestIdleCallback(() => { import('./editor/expression.js').catch(() => {}) })

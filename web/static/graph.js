@@ -1,6 +1,7 @@
 // A drawing that is only looked at: a run's, or the difference of two versions.
 import { layOut } from './canvas/layout.js'
 import { Edges } from './canvas/edges.js'
+import { Sight } from './canvas/sight.js'
 import { View } from './canvas/view.js'
 import { listenToKeys } from './canvas/keys.js'
 import { listenToTabs } from './bench.js'
@@ -13,9 +14,13 @@ const world = document.getElementById('world')
 listenToTabs()
 const boxes = await layOut(world)
 const drawn = [...world.querySelectorAll('.edge')]
-new Edges(world.querySelector('.edges')).sync(drawn.map(({ dataset: { from, port, to, mark } }) => ({ from, port, to, mark })), boxes)
+const edges = new Edges(world.querySelector('.edges'))
+edges.sync(drawn.map(({ dataset: { from, port, to, mark } }) => ({ from, port, to, mark })), boxes)
 for (const path of drawn) path.remove()
 const view = new View(canvas, world, boxes)
+const sight = new Sight(view, boxes, edges)
+view.onChange = () => sight.soon()
+canvas.addEventListener('click', (event) => { if (sight.isFar && sight.hit(event)) view.approach(boxes.get(sight.hit(event))) })
 view.fit()
 world.classList.add('is-laid')
 listenToKeys(canvas, world, view)

@@ -3,7 +3,7 @@ const MAC = /Mac|iPhone|iPad/.test(navigator.platform)
 
 function rewrite(root) {
   for (const cap of root.querySelectorAll('kbd')) {
-    const words = cap.textContent.replace('⌘', 'Ctrl ').replace('⌥', 'Alt ').replace('⇧', 'Shift ').replace('⌫', 'Del')
+    const words = cap.textContent.replaceAll('⌘', 'Ctrl ').replaceAll('⌥', 'Alt ').replaceAll('⇧', 'Shift ').replace('⌫', 'Del')
     if (words !== cap.textContent) cap.textContent = words
   }
 }

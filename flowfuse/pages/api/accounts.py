@@ -17,7 +17,8 @@ from flowfuse.errors import Denied
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.audit_trail import note
-from flowfuse.pages.guards import PUBLIC, Identity, identity_of, needs, signed_in, workspace_of
+from flowfuse.pages.guards import PUBLIC, identity_of, needs, signed_in, workspace_of
+from flowfuse.pages.identity import Identity
 
 Asked = Request[Any, Any, Any]
 

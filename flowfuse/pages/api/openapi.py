@@ -14,6 +14,7 @@ from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from flowfuse import __version__, document
+from flowfuse.model import Problem, WorkflowSummary
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.api.spec import SPEC, Spec
 from flowfuse.pages.guards import signed_in
@@ -62,7 +63,7 @@ def openapi() -> dict[str, Any]:
     from flowfuse.pages.api import API
 
     handlers = [handler for handler in API if SPEC in handler.opt]
-    kinds = [kind for handler in handlers for kind in _kinds(handler.opt[SPEC])]
+    kinds = [Problem, WorkflowSummary, *(k for handler in handlers for k in _kinds(handler.opt[SPEC]))]
     schemas, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     by_kind = dict(zip((_name(kind) for kind in kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}

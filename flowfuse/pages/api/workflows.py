@@ -186,7 +186,8 @@ async def operate(
     result = await drafts.operate(workspace_of(request), workflow, asked.operations)
     if after < 0:
         return answer(result, etag=f'"{result.seq}"')
-    delta = await drawings.delta(workspace_of(request), workflow, after)
+    outline = "outline" in request.query_params
+    delta = await drawings.delta(workspace_of(request), workflow, after, outline=outline)
     return answer({**msgspec.structs.asdict(result), "delta": delta}, etag=f'"{result.seq}"')
 
 

@@ -3,6 +3,7 @@ import { portHeight } from './layout.js'
 
 const SVG = 'http://www.w3.org/2000/svg'
 const RING = 14 // from a tray's left edge to the ring's centre
+const WORDS = { true: 'yes', false: 'no', default: 'else' } // what ports of a condition are called on the canvas
 const TRACK = 24 // from a tray's right and lower edge to its track
 
 /** Draws edges {from, port, to} between boxes, and keeps them up to date. */
@@ -82,7 +83,7 @@ export class Edges {
       return
     }
     drawn.label ??= element(this.lineLayer, 'text', {})
-    drawn.label.textContent = words
+    drawn.label.textContent = WORDS[words] ?? words
     drawn.label.setAttribute('class', source.loop ? 'elab is-inner' : 'elab')
     drawn.label.setAttribute('x', start.x + 9)
     drawn.label.setAttribute('y', start.y - 7)

@@ -35,8 +35,16 @@ export class View {
     this.#apply()
   }
 
+  /** Come near enough to a box that it can be read. */
+  approach(box) {
+    const { clientWidth: width, clientHeight: height } = this.canvas
+    const scale = Math.max(this.scale, 0.7)
+    this.show(width / 2 - (box.x + box.width / 2) * scale, height / 2 - (box.y + box.height / 2) * scale, scale)
+  }
+
   /** Move so that a node is in sight. */
-  reveal(element) {
+  reveal(element, box) {
+    if (box && (element.classList.contains('is-away') || this.canvas.classList.contains('is-far'))) return this.approach(box)
     const node = element.getBoundingClientRect()
     const frame = this.canvas.getBoundingClientRect()
     const dx = Math.max(frame.left + 20 - node.left, 0) || Math.min(frame.right - 20 - node.right, 0)
@@ -75,7 +83,12 @@ export class View {
     this.world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`
     this.canvas.style.backgroundPosition = `${this.x}px ${this.y}px`
     this.canvas.dataset.zoom = this.scale > 0.6 ? 'near' : this.scale > 0.35 ? 'mid' : 'far'
-    this.canvas.querySelector('.zoom-v').textContent = `${Math.round(this.scale * 100)}%`
+    const shown = `${Math.round(this.scale * 100)}%`
+    const button = this.canvas.querySelector('.zoom-v')
+    if (button.textContent !== shown) {
+      button.textContent = shown
+      button.setAttribute('aria-label', `${shown}, back to 100 %`)
+    }
     this.onChange()
   }
 

@@ -8,6 +8,8 @@ export class Board extends EventTarget {
   selected = new Set()
   #elements = new Map()
   #free = new Map() // where nodes lie that the document has not placed
+  #marked = new Set()
+  #stop
 
   constructor(canvas, world, store, cards) {
     super()
@@ -60,6 +62,7 @@ export class Board extends EventTarget {
     wrapTrays(this.boxes)
     for (const box of this.boxes.values()) applyBox(box)
     this.edges.sync(this.links(), this.boxes)
+    this.sight?.soon()
     this.dispatchEvent(new Event('placed'))
   }
 
@@ -116,6 +119,7 @@ export class Board extends EventTarget {
     }
     const trays = [...this.boxes].filter(([, box]) => box.tray)
     if (trays.length) wrapTrays(this.boxes)
+    if (this.sight?.isFar) return this.sight.soon()
     const all = [...new Set([...moved, ...trays.map(([id]) => id)])]
     for (const id of all) applyBox(this.boxes.get(id))
     this.edges.move(all, this.boxes)
@@ -130,14 +134,25 @@ export class Board extends EventTarget {
 
   /** Put the selection's marks on the cards; one of them is the canvas's tab stop. */
   mark() {
+    const changed = [...this.selected].filter((id) => !this.#marked.has(id)).concat([...this.#marked].filter((id) => !this.selected.has(id)))
+    for (const id of changed) this.#markOne(id)
+    this.#marked = new Set(this.selected)
     const stop = this.current || this.store.doc.nodes[0]?.id
-    for (const [id, element] of this.#elements) {
-      element.classList.toggle('is-selected', this.selected.has(id))
-      const opener = element.querySelector('[data-open]')
-      if (opener) opener.tabIndex = id === stop ? 0 : -1
+    if (stop !== this.#stop) {
+      this.#opener(this.#stop)?.setAttribute('tabindex', -1)
+      this.#stop = stop
     }
-    for (const row of document.querySelectorAll('#outline .orow')) row.classList.toggle('is-selected', this.selected.has(row.dataset.node))
+    this.#opener(stop)?.setAttribute('tabindex', 0)
+    this.sight?.soon()
   }
+
+  #markOne(id) {
+    const on = this.selected.has(id)
+    this.#elements.get(id)?.classList.toggle('is-selected', on)
+    document.querySelector(`#outline .orow[data-node="${id}"]`)?.classList.toggle('is-selected', on)
+  }
+
+  #opener(id) { return this.#elements.get(id)?.querySelector('[data-open]') }
 
   /** Mark the node that the pointer's expression speaks of. */
   light(id) {
@@ -146,6 +161,7 @@ export class Board extends EventTarget {
   }
 
   focus(id) {
+    if (this.sight?.isFar) this.sight.view.approach(this.boxes.get(id))
     this.#elements.get(id)?.querySelector('[data-open]')?.focus({ preventScroll: true })
   }
 
@@ -162,6 +178,7 @@ export class Board extends EventTarget {
     if (who) made.append(who)
     old.replaceWith(made)
     this.boxes.delete(id)
+    this.#marked.delete(id)
     if (hadFocus) made.querySelector('[data-open]').focus({ preventScroll: true })
   }
 }

@@ -6,7 +6,7 @@ import { toast } from './toasts.js'
 import { say } from './words.js'
 
 /** The acts. `context` holds the editor's parts. */
-export function makeCommands({ store, board, view, actions, bench, palette, notes, runs, pasteText }) {
+export function makeCommands({ store, board, view, actions, bench, palette, notes, runs, code, pasteText }) {
   const sheet = document.getElementById('keys')
   const commands = {
     add: () => palette.open(behindSelection()),
@@ -45,6 +45,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     publish: () => publish(),
     unpublish: () => unpublish(),
     find: () => finder.open(),
+    'try-code': () => code.tryIt(),
     connect: () => openConnect(store, board),
     settings: () => { board.select([]); openTab('node') },
     export: () => location.assign(`/workflows/${store.id}/export`),
@@ -70,7 +71,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     if (chosen) {
       event.preventDefault()
       board.select([chosen.dataset.select])
-      view.reveal(board.element(chosen.dataset.select))
+      view.reveal(board.element(chosen.dataset.select), board.boxes.get(chosen.dataset.select))
     }
     const row = event.target.closest('#outline [data-open]')
     if (row) {
@@ -89,6 +90,9 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   })
   document.getElementById('rename-workflow').addEventListener('click', renameWorkflow)
   listenToConnect(store, board, actions, bench)
+  const narrow = matchMedia('(max-width: 860px)')
+  if (narrow.matches) bringOutline()
+  narrow.addEventListener('change', () => { if (narrow.matches) bringOutline() })
   board.addEventListener('select', showSelection)
   showSelection()
   return commands
@@ -140,6 +144,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
 
   function toggleOutline() {
     const on = document.body.classList.toggle('has-outline')
+    if (on) bringOutline()
     document.querySelector('[data-do="outline"]').setAttribute('aria-pressed', on)
   }
 
@@ -148,7 +153,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     if (!marked.length) return
     const next = marked[(marked.indexOf(board.current) + step + marked.length) % marked.length]
     board.select([next])
-    view.reveal(board.element(next))
+    view.reveal(board.element(next), board.boxes.get(next))
     board.focus(next)
   }
 
@@ -173,6 +178,13 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     })
     document.body.classList.add('is-gone')
     return undefined
+  }
+
+  /** A large workflow's outline comes when it is first looked at. */
+  function bringOutline() {
+    if (store.wantsOutline) return
+    store.wantsOutline = true
+    if (!document.querySelector('#outline .olist')) store.pull(true)
   }
 
   async function publish() {

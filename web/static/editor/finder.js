@@ -84,7 +84,7 @@ export class Finder {
 
   #show(id) {
     this.board.select([id])
-    this.view.reveal(this.board.element(id))
+    this.view.reveal(this.board.element(id), this.board.boxes.get(id))
     this.board.focus(id)
   }
 }

@@ -97,9 +97,10 @@ export class Form {
     if (!control.closest?.('#form')) return
     this.lastField = control
     if (!control.matches('textarea[data-expression]')) return
-    const { mount } = await import('./expression.js')
-    if (document.activeElement !== control) return
-    const view = mount(control, { reach: this.reach, light: this.light, leave: (box) => { grow(box); this.#left(box) } })
+    // Without a connection it may not be there yet; the plain box does as well.
+    const loaded = await import('./expression.js').catch(() => null)
+    if (!loaded || document.activeElement !== control) return
+    const view = loaded.mount(control, { reach: this.reach, light: this.light, leave: (box) => { grow(box); this.#left(box) } })
     this.#live = { view, dom: view.dom }
     this.lastField = view.contentDOM
   }

@@ -22,22 +22,28 @@ export class Gestures {
   }
 
   /** Whether a press moves the view: on empty canvas, or with the middle button. */
-  static pans(event) {
+  pans(event) {
     if (event.button === 1) return true
+    if (this.#far(event)) return false
     return !event.shiftKey && !event.target.closest('[data-node], .edge-hit, .sticky, .group-name')
   }
 
   #press(event) {
     if (event.button !== 0 || event.target.closest(FLOATS)) return
     const port = event.target.closest('.port')
-    const node = event.target.closest('[data-node]:not(.edge)')
-    if (port && node) return this.#connect(event, node.dataset.node, port)
+    const node = event.target.closest('[data-node]:not(.edge)')?.dataset.node ?? this.#far(event)
+    if (port && node) return this.#connect(event, node, port)
     if (event.target.closest('[data-tray-add]')) return
-    if (node) return this.#drag(event, node.dataset.node)
+    if (node && !(event.shiftKey && this.board.sight.isFar)) return this.#drag(event, node)
     if (event.shiftKey && !event.target.closest('.sticky')) return this.#marquee(event)
   }
 
+  /** From afar cards are no elements: what lies under the pointer there. */
+  #far(event) { return this.board.sight.isFar && !event.target.closest(FLOATS) ? this.board.sight.hit(event) : undefined }
+
   #click(event) {
+    const afar = this.#far(event)
+    if (afar) return this.board.select([afar], { toggle: event.shiftKey || event.ctrlKey || event.metaKey })
     const opener = event.target.closest('[data-open]')
     if (opener) {
       event.preventDefault()
@@ -51,8 +57,8 @@ export class Gestures {
   }
 
   #double(event) {
-    const node = event.target.closest('[data-node]')
-    if (node) return this.board.dispatchEvent(new CustomEvent('open', { detail: { id: node.dataset.node } }))
+    const node = event.target.closest('[data-node]')?.dataset.node ?? this.#far(event)
+    if (node) return this.board.dispatchEvent(new CustomEvent('open', { detail: { id: node } }))
     if (event.target.closest(`.sticky, ${FLOATS}`)) return
     const at = this.view.toWorld(event)
     this.palette.open({ at: { x: at.x - 92, y: at.y - 34 }, client: event })

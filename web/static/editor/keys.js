@@ -73,7 +73,7 @@ export function listenToKeys(board, view, actions, commands) {
     const next = neighbour(board, current, key)
     if (!next) return
     board.select([next])
-    view.reveal(board.element(next))
+    view.reveal(board.element(next), board.boxes.get(next))
     board.focus(next)
     announce(describe(board, next))
   }

@@ -16,6 +16,7 @@ export class Store extends EventTarget {
   #mine = new Map() // field → the number at which this tab last changed it
   #sending
   #failures = 0
+  #behind = false
   #timer
 
   constructor(id, seq, document) {
@@ -41,6 +42,10 @@ export class Store extends EventTarget {
   }
 
   node(id) { return nodeOf(this.doc, id) }
+  /** Set once the outline is shown: it comes with every change then. */
+  wantsOutline = false
+  get #outline() { return this.wantsOutline ? '&outline' : '' }
+
   get canUndo() { return this.#undo.length > 0 }
   get canRedo() { return this.#redo.length > 0 }
   get unsent() { return this.#pending.length }
@@ -104,18 +109,21 @@ export class Store extends EventTarget {
     return { operations: operations.map(bare), inverse }
   }
 
-  /** Send what is pending. Called after each change, and again until it is there. */
-  async flush() {
+  /** Send what is pending, and what is added meanwhile; done when all is there, or the server is away. */
+  flush() {
     clearTimeout(this.#timer)
-    if (this.#sending || !this.#pending.length) return this.#sending
-    const batch = this.#pending.slice(0, MOST)
-    this.#sending = this.#send(batch)
-    await this.#sending
-    this.#sending = undefined
-    if (this.#pending.length && !this.#failures) this.flush()
-    return undefined
+    this.#sending ??= this.#drain().finally(() => {
+      this.#sending = undefined
+      if (this.#behind) this.pull()
+    })
+    return this.#sending
   }
 
+  async #drain() {
+    while (this.#pending.length) if (!await this.#send(this.#pending.slice(0, MOST))) return
+  }
+
+  /** Whether the batch is off the list: accepted, handed back, or refused as a whole. */
   async #send(batch) {
     let response
     try {
@@ -123,29 +131,33 @@ export class Store extends EventTarget {
     } catch {
       return this.#retry()
     }
-    if (response.status === 401) return this.#tell('signed-out', {})
+    if (response.status === 401) {
+      this.#tell('signed-out', {})
+      return false
+    }
     if (response.status >= 500 || response.status === 429) return this.#retry()
+    const answer = await response.json().catch(() => null)
+    if (!answer) return this.#retry()
     const ids = new Set(batch.map(({ id }) => id))
     this.#failures = 0
     this.#pending = this.#pending.filter(({ id }) => !ids.has(id))
     forget([...ids])
     if (!response.ok) {
-      const problem = await response.json().catch(() => ({}))
-      this.#tell('note', { text: problem.detail ?? `The server refused it (${response.status}).` })
-      return this.pull(true)
+      this.#tell('note', { text: answer.detail ?? `The server refused it (${response.status}).` })
+      await this.pull(true)
+      return true
     }
-    const answer = await response.json()
     const refused = new Map(answer.refused.map((each) => [each.id, each]))
     for (const operation of batch) if (!refused.has(operation.id)) this.#mine.set(keyOf(operation), answer.seq)
     this.take(answer.delta, batch)
     for (const operation of batch) if (refused.has(operation.id)) this.#refuse(operation, refused.get(operation.id))
     if (!this.#pending.length) this.#tell('saved', { at: new Date() })
-    return undefined
+    return true
   }
 
   #post(batch, keepalive = false) {
     const operations = batch.map(({ id, kind, node, path, value, base }) => ({ id, kind, ...(node && { node }), ...(path && { path }), ...(value !== undefined && { value }), base: this.#baseOf({ node, path }, base) }))
-    return fetch(`/api/v1/workflows/${this.id}/operations?parts=${this.seq}`, {
+    return fetch(`/api/v1/workflows/${this.id}/operations?parts=${this.seq}${this.#outline}`, {
       method: 'POST', keepalive, headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify({ operations }),
     })
   }
@@ -162,6 +174,7 @@ export class Store extends EventTarget {
     this.#failures += 1
     this.#tell('offline', { unsent: this.#pending.length })
     this.#timer = setTimeout(() => this.flush(), PAUSES[Math.min(this.#failures, PAUSES.length) - 1] * (0.5 + Math.random()))
+    return false
   }
 
   #refuse(operation, refusal) {
@@ -171,9 +184,11 @@ export class Store extends EventTarget {
 
   /** Fetch what others have changed. */
   async pull(force = false) {
-    if (this.#sending && !force) return
+    // The answer to what is being sent may hold it already; if not, it is fetched behind it.
+    this.#behind = Boolean(this.#sending) && !force
+    if (this.#behind) return
     try {
-      const response = await fetch(`/workflows/${this.id}/delta?after=${force ? 0 : this.seq}`, { headers: { Accept: 'application/json' } })
+      const response = await fetch(`/workflows/${this.id}/delta?after=${force ? 0 : this.seq}${this.#outline}`, { headers: { Accept: 'application/json' } })
       if (response.ok) this.take(await response.json(), [])
       else if (response.status === 404) this.#tell('gone', {})
     } catch {

@@ -1,4 +1,5 @@
-// [data-post]: pause, go on, cancel. The answer only says that the order is kept; the run's state follows.
+// [data-post]: pause, go on, cancel, retry, decide. The answer only says that the order is kept; the run's state
+// follows. data-body is what is sent, data-go the address that the new run's id is put behind.
 
 /** `after` is called once an order was taken. */
 export function listenToOrders(after) {
@@ -6,21 +7,22 @@ export function listenToOrders(after) {
     const button = event.target.closest('[data-post]')
     if (!button) return
     button.disabled = true
-    const refusal = await send(button.dataset.post)
+    const { refusal, content } = await send(button.dataset.post, button.dataset.body)
     button.disabled = false
     tell(refusal)
-    if (!refusal) after()
+    if (refusal) return
+    if (button.dataset.go && content.id) location.assign(button.dataset.go + content.id)
+    else after()
   })
 }
 
-async function send(address) {
+async function send(address, body = '{}') {
   try {
-    const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: '{}' })
-    if (answer.ok) return ''
+    const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body })
     const content = await answer.json().catch(() => ({}))
-    return content.detail || content.title || `The server answered ${answer.status}.`
+    return { content, refusal: answer.ok ? '' : content.detail || content.title || `The server answered ${answer.status}.` }
   } catch {
-    return 'The server does not answer. Nothing was changed.'
+    return { content: {}, refusal: 'The server does not answer. Nothing was changed.' }
   }
 }
 

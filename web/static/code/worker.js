@@ -1,0 +1,2 @@
+// Monaco's own worker: words for completion, differences, links.
+import 'monaco-editor/editor/editor.worker'
