@@ -15,6 +15,7 @@ from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.backup import Backups
+from flowfuse.data.breakers import BreakerRepository
 from flowfuse.data.database import Database
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
@@ -185,6 +186,7 @@ class Engine:
             executions=self.executions,
             workflows=self.workflows,
             follow_ups=follow_ups,
+            breakers=BreakerRepository(self.database),
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, self.vault),
@@ -192,6 +194,7 @@ class Engine:
             max_running=config.max_running,
             max_pending=config.max_pending,
             resume_url=self._resume_url,
+            breaker_failures=config.breaker_failures,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
         self.follow_ups = FollowUps(
