@@ -27,7 +27,7 @@ export function mount(box, { reach, leave, light, escape }) {
       extensions: [
         EditorView.cspNonce.of(nonce), EditorView.editorAttributes.of({ class: 'exf exf-live' }), history(), closeBrackets(), braces, EditorView.lineWrapping,
         placeholder(box.placeholder), marks(bare),
-        autocompletion({ override: [(context) => complete(context, reach(), bare)], icons: false, activateOnTyping: true }),
+        autocompletion({ override: [(context) => complete(context, reach(), bare)], icons: false, defaultKeymap: false }),
         // A list that is only on its way would take the key as well, and the first Esc would seem to do nothing.
         Prec.highest(keymap.of([{ key: 'Escape', run: (view) => !view.dom.querySelector('.cm-tooltip-autocomplete') && escape() }])),
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap.filter(({ key }) => key !== 'Mod-Enter' && key !== 'Shift-Enter')]),
