@@ -1,5 +1,5 @@
 // The editor of a workflow: puts the parts together, and gives every act its name.
-import { Sight } from './canvas/sight.js'
+import { MANY, Sight } from './canvas/sight.js'
 import { View } from './canvas/view.js'
 import { listenToTabs, openTab } from './bench.js'
 import { Actions } from './editor/actions.js'
@@ -92,9 +92,12 @@ function showProblems(problems) {
   return undefined
 }
 
+// A large workflow is first seen from afar: its cards are not laid out before they are come near to.
+canvas.classList.toggle('is-far', store.doc.nodes.length > MANY)
 board.sync()
 await board.layOutTheRest()
 view.fit()
+sight.now()
 document.getElementById('start').hidden = store.doc.nodes.length > 0
 world.classList.add('is-laid')
 const presence = new Presence(store, board, bench)
