@@ -152,6 +152,11 @@ export class Board extends EventTarget {
     document.querySelector(`#outline .orow[data-node="${id}"]`)?.classList.toggle('is-selected', on)
   }
 
+  /** The outline is new: mark the chosen rows in it. */
+  markRows() {
+    for (const id of this.selected) this.#markOne(id)
+  }
+
   #opener(id) { return this.#elements.get(id)?.querySelector('[data-open]') }
 
   /** Mark the node that the pointer's expression speaks of. */

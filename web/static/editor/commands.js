@@ -79,6 +79,14 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
       board.select([row.dataset.open])
       document.body.classList.add('has-sheet')
     }
+    const mend = event.target.closest('[data-mend]')
+    if (mend) {
+      board.select([mend.dataset.mend].filter(Boolean))
+      openTab('node')
+      bench.show().then(() => bench.focusField(mend.dataset.field))
+    }
+    const given = event.target.closest('[data-input-of]')
+    if (given) runs.takeInput(given.dataset.inputOf, given.dataset.number)
     if (event.target.closest('[data-close]')) event.target.closest('dialog').close()
     const start = event.target.closest('[data-start]')
     if (start) actions.add(palette.entry(start.dataset.start), { at: { x: 0, y: 0 } }) && view.fit()
@@ -88,6 +96,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     event.preventDefault()
     bench.savePin()
   })
+  document.addEventListener('toggle', (event) => { if (event.target.id === 'run-with' && event.target.open) offerInputs() }, true)
   document.getElementById('rename-workflow').addEventListener('click', renameWorkflow)
   listenToConnect(store, board, actions, bench)
   const narrow = matchMedia('(max-width: 860px)')
@@ -178,6 +187,24 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     })
     document.body.classList.add('is-gone')
     return undefined
+  }
+
+  /** The last runs, to run with the input of one of them. */
+  async function offerInputs() {
+    const list = document.getElementById('run-inputs')
+    const response = await fetch(`/api/v1/executions?workflow=${store.id}&limit=12`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    const items = response?.ok ? (await response.json()).items : []
+    list.replaceChildren(...items.map(({ id, number, state, created }) => {
+      const button = document.createElement('button')
+      button.type = 'button'
+      button.className = 'menu-item'
+      button.dataset.inputOf = id
+      button.dataset.number = number
+      button.setAttribute('role', 'menuitem')
+      button.textContent = `As in run ${number}: ${state}, ${new Date(created / 1000).toLocaleTimeString('en-GB')}`
+      return button
+    }))
+    if (!items.length) list.textContent = 'It has not run yet.'
   }
 
   /** A large workflow's outline comes when it is first looked at. */
