@@ -19,8 +19,9 @@ from flowfuse.errors import WorkflowInvalid
 from flowfuse.model import Problem, Value, Version, WorkflowSummary
 from flowfuse.pages.api.body import answer, if_match, number, read_json
 from flowfuse.pages.api.spec import WORKFLOW, items_of, spec
+from flowfuse.pages.audit_trail import note
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 
 BASE = "/api/v1/workflows"
 DOCUMENT_MEDIA = ("application/json", "application/yaml")
@@ -93,7 +94,7 @@ async def list_workflows(request: Asked, workflows: NamedDependency[WorkflowRepo
 
 @post(
     BASE,
-    guards=[signed_in],
+    guards=[needs("build")],
     opt=spec(
         "Workflows", body=WORKFLOW, body_example=EXAMPLE, media=DOCUMENT_MEDIA, answer=DRAFT, status=201
     ),
@@ -101,12 +102,13 @@ async def list_workflows(request: Asked, workflows: NamedDependency[WorkflowRepo
 async def create_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
     """Keep a document as a new workflow. JSON or YAML."""
     draft = await drafts.create(workspace_of(request), await _in_thread(request, document.read))
+    note(request, f"/workflows/{draft.summary.id}")
     return _draft_answer(draft, drafts.check(draft.document), 201)
 
 
 @post(
     f"{BASE}/validate",
-    guards=[signed_in],
+    guards=[needs("read")],
     opt=spec(
         "Workflows", body={"type": "object"}, body_example=EXAMPLE, media=DOCUMENT_MEDIA, answer=PROBLEMS
     ),
@@ -137,7 +139,7 @@ async def get_workflow(
 
 @put(
     f"{BASE}/{{workflow:str}}",
-    guards=[signed_in],
+    guards=[needs("build")],
     opt=spec(
         "Workflows",
         headers={"If-Match": "The ETag of the draft that is replaced."},
@@ -157,7 +159,7 @@ async def put_workflow(
     return _draft_answer(draft, drafts.check(draft.document))
 
 
-@delete(f"{BASE}/{{workflow:str}}", guards=[signed_in], opt=spec("Workflows", status=204))
+@delete(f"{BASE}/{{workflow:str}}", guards=[needs("build")], opt=spec("Workflows", status=204))
 async def delete_workflow(request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]) -> None:
     """Remove a workflow. Its executions stay."""
     await drafts.delete(workspace_of(request), workflow)
@@ -165,7 +167,7 @@ async def delete_workflow(request: Asked, workflow: FromPath[str], drafts: Named
 
 @post(
     f"{BASE}/{{workflow:str}}/operations",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec("Workflows", body=OperationsRequest, body_example=OPERATIONS, answer=Applied),
 )
@@ -191,7 +193,7 @@ async def operate(
 
 @post(
     f"{BASE}/{{workflow:str}}/validate",
-    guards=[signed_in],
+    guards=[needs("read")],
     status_code=200,
     opt=spec("Workflows", answer=PROBLEMS),
 )
@@ -208,7 +210,7 @@ async def validate_workflow(
 
 @post(
     f"{BASE}/{{workflow:str}}/publish",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec("Workflows", body=PublishRequest, body_example={"note": "Ships abroad"}, answer=Version),
 )
@@ -222,7 +224,7 @@ async def publish(
 
 @post(
     f"{BASE}/{{workflow:str}}/unpublish",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=204,
     opt=spec("Workflows", status=204),
 )
@@ -242,7 +244,7 @@ async def list_versions(
 
 @post(
     f"{BASE}/{{workflow:str}}/run",
-    guards=[signed_in],
+    guards=[needs("operate")],
     opt=spec(
         "Workflows",
         body=RunRequest,
