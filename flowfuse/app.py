@@ -255,10 +255,10 @@ class Engine:
             await self.vault.check_key()
             await self.controller.open()
             stack.push_async_callback(self.drain)
+            self.supervisor.run("follow-ups", self.follow_ups.work)
             if work:
                 self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
-                self.supervisor.run("follow-ups", self.follow_ups.work)
                 self.supervisor.run("retention", self._collect)
                 self.supervisor.run("backups", lambda: self.backups.work(self.preferences))
                 if self.controller.died:
