@@ -2,6 +2,7 @@
 import { openTab } from '../bench.js'
 import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
+import { refusal } from './rules.js'
 import { toast } from './toasts.js'
 import { say } from './words.js'
 
@@ -39,6 +40,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'run-to': () => board.current && runs.part(board.current, 'to'),
     'run-from': () => board.current && runs.part(board.current, 'from'),
     'run-clear': () => runs.clear(),
+    'connect-to': () => finder.choose('Connect to', targets()),
     pin: () => bench.togglePin(),
     'pin-edit': () => bench.editPin(),
     'pin-leave': () => bench.editPin(false),
@@ -113,6 +115,15 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const free = box.ports.find((port) => !board.links().some((edge) => edge.from === from && edge.port === port))
     const port = box.tray ? 'done' : free ?? box.ports[0]
     return { from, port, near: board.element(from) }
+  }
+
+  /** All that can come behind the chosen node, by port: for hands that cannot draw a line. */
+  function targets() {
+    const from = board.current
+    const ports = board.boxes.get(from)?.ports ?? []
+    return ports.flatMap((port) => store.doc.nodes.filter(({ id }) => !refusal(board, from, port, id)).map(({ id }) => ({
+      words: board.titleOf(id), hint: ports.length > 1 ? `by “${port}”` : '', run: () => actions.connect(from, port, id),
+    })))
   }
 
   function showSelection() {
