@@ -6,18 +6,16 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
-
-from litestar import Litestar, asgi
-from litestar.datastructures import State
-from litestar.di import Provide
+from typing import TYPE_CHECKING, Any
 
 from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.backup import Backups
+from flowfuse.data.breakers import BreakerRepository
 from flowfuse.data.database import Database
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
@@ -49,38 +47,71 @@ from flowfuse.integrations.client import APIClient
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import WORKSPACE
 from flowfuse.nodes import catalogue
-from flowfuse.pages import ROUTES
-from flowfuse.pages.answers import EXCEPTION_HANDLERS
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.gate import Gate, with_headers
-from flowfuse.pages.guards import PUBLIC, check_routes
 from flowfuse.pages.hooks import Hooks, HookTable
-from flowfuse.pages.presence import Rooms
 from flowfuse.pages.render import Templates
 from flowfuse.resources import asset_root
 from flowfuse.sandbox.runner import CodeRunner
 from flowfuse.seal import Sealer
 from flowfuse.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    from litestar import Litestar
+
 log = logging.getLogger("flowfuse.app")
 
-MAX_BODY = 10_000_000
+SITE_AFTER = 0.5
+"""Seconds after the start at which the site is built, if nobody has asked for it before."""
 HEALTH_EVERY = 1.0
 COLLECT_EVERY = 60.0
 QUIET, SMALL_JOURNAL = 20.0, 1_000_000
 """After so many quiet seconds, a journal over so many bytes is folded into the database."""
 
 
-class FlowFuse(Litestar):
-    """The application with its gate in front."""
+class FlowFuse:
+    """The application: a gate, webhooks behind it, and the site, which is built when it is first asked for.
 
-    gate: Gate
-    engine: Engine
-    hooks: Hooks
+    Building the site (importing the framework, registering every route) takes longer than all else of a
+    start, and a webhook that comes first must not wait for it.
+    """
+
+    def __init__(self, engine: Engine, hooks: Hooks, gate: Gate, build: Callable[[], Litestar]) -> None:
+        self.engine, self.hooks, self.gate = engine, hooks, gate
+        self._build = build
+        self._site: Litestar | None = None
+        self._building = threading.Lock()
+
+    @property
+    def site(self) -> Litestar:
+        """The pages and the API. Raises TypeError where a route says nothing of who may use it."""
+        with self._building:
+            if self._site is None:
+                self._site = self._build()
+            return self._site
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open everything in order, close it in reverse."""
+        async with self.engine.running():
+            # Programs on this machine read it there.
+            self.engine.folder.token()
+            if self.engine.config.demos:
+                await _first_workflow(self.engine)
+            building = asyncio.create_task(self._build_soon())
+            try:
+                yield
+            finally:
+                building.cancel()
+
+    async def _build_soon(self) -> None:
+        """Have the site ready before somebody waits for it, once the first webhooks were answered."""
+        await asyncio.sleep(SITE_AFTER)
+        await asyncio.to_thread(lambda: self.site)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            await super().__call__(scope, receive, send)
+            await self._live(receive, send)
             return
         refused = self.gate.refusal(scope)
         if refused is not None:
@@ -94,7 +125,21 @@ class FlowFuse(Litestar):
             # The framework takes it for a path below /hook.
             await self.hooks.draft(scope, receive, send)
             return
-        await super().__call__(scope, receive, with_headers(send))
+        site = self._site if self._site is not None else await asyncio.to_thread(lambda: self.site)
+        await site(scope, receive, with_headers(send))
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        """The ASGI lifespan, for servers that drive it."""
+        await receive()
+        try:
+            async with self.lifespan():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            log.exception("The application did not open or close")
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 class Engine:
@@ -132,7 +177,7 @@ class Engine:
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         follow_ups = FollowUpRepository(self.database)
-        self.state = StateManager(self.executions, self.workflows)
+        self.state = StateManager(self.executions, self.workflows, self.vault)
         self.controller = ExecutionController(
             clock=self.clock,
             ids=self.ids,
@@ -141,6 +186,7 @@ class Engine:
             executions=self.executions,
             workflows=self.workflows,
             follow_ups=follow_ups,
+            breakers=BreakerRepository(self.database),
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, self.vault),
@@ -148,6 +194,7 @@ class Engine:
             max_running=config.max_running,
             max_pending=config.max_pending,
             resume_url=self._resume_url,
+            breaker_failures=config.breaker_failures,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
         self.follow_ups = FollowUps(
@@ -256,8 +303,10 @@ class Engine:
                 await self.controller.try_again()
 
 
-def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) -> FlowFuse:
-    """The whole application for one data folder; nothing is opened yet. `extra` are more routes."""
+def create_app(
+    config: Config, folder: DataFolder | None = None, extra: Callable[[], Sequence[Any]] = tuple
+) -> FlowFuse:
+    """The whole application for one data folder; nothing is opened yet. `extra` makes more routes."""
     folder = folder if folder is not None else DataFolder(config.data)
     engine = Engine(config, folder)
     table = HookTable(engine.workflows, engine.controller, engine.bus)
@@ -269,15 +318,7 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
     templates = LazyTemplates(engine.clock)
     drawings = Drawings(engine.workflows, engine.validation, engine.catalogue, templates.render)
 
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        app.state.token = folder.token()
-        async with engine.running():
-            if config.demos:
-                await _first_workflow(engine)
-            yield
-
-    services = {
+    services: dict[str, Any] = {
         "workflows": engine.workflows,
         "executions": engine.executions,
         "controller": engine.controller,
@@ -302,36 +343,17 @@ def create_app(config: Config, folder: DataFolder | None = None, *extra: Any) ->
         "clock": engine.clock,
         "drawings": drawings,
         "runner": engine.code,
-        "rooms": Rooms(engine.bus),
     }
-    app = FlowFuse(
-        [
-            *ROUTES,
-            *extra,
-            asgi("/hook", is_mount=True, opt=PUBLIC, copy_scope=False)(hooks.published),
-            asgi("/hook-draft", is_mount=True, opt=PUBLIC, copy_scope=False)(hooks.draft),
-        ],
-        dependencies={name: _given(service) for name, service in services.items()},
-        lifespan=[lifespan],
-        exception_handlers=EXCEPTION_HANDLERS,
-        state=State({"accounts": engine.accounts, "templates": templates}),
-        openapi_config=None,
-        request_max_body_size=MAX_BODY,
-        logging_config=None,
-    )
-    app.gate = Gate(config.hosts, config.port)
-    app.engine, app.hooks = engine, hooks
-    check_routes(app)
-    return app
 
+    def build() -> Litestar:
+        from flowfuse.pages.presence import Rooms
+        from flowfuse.pages.site import make_site
 
-def _given(service: Any) -> Provide:
-    """A singleton as a named dependency."""
+        services["rooms"] = Rooms(engine.bus)
+        state = {"accounts": engine.accounts, "templates": templates, "token": folder.token()}
+        return make_site(services, state, hooks, extra())
 
-    def provide() -> Any:
-        return service
-
-    return Provide(provide, sync_to_thread=False, use_cache=True)
+    return FlowFuse(engine, hooks, Gate(config.hosts, config.port), build)
 
 
 class LazyTemplates:

@@ -15,6 +15,7 @@ from flowfuse.errors import SealBroken, VaultLocked
 KEY_BYTES = 32
 IV_BYTES = 16
 TAG_BYTES = 16
+NONCE_BYTES = 12
 
 
 class Sealer:
@@ -54,6 +55,33 @@ class Sealer:
                 iv, ciphertext + tag, self._associated(workspace, place)
             )
         except InvalidTag:
+            raise SealBroken(reason="A sealed value was changed, or lies in another's place.") from None
+
+    def seal_bytes(self, plaintext: bytes, workspace: str, place: str) -> bytes:
+        """Seal what is stored as bytes: the key's id, the nonce (12 bytes), ciphertext and tag."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = AESGCM(self._key(workspace)).encrypt(nonce, plaintext, self._associated(workspace, place))
+        return self.key_id.encode() + nonce + sealed
+
+    def open_bytes(self, sealed: bytes, workspace: str, place: str) -> bytes:
+        """The opposite of `seal_bytes`. Raises VaultLocked, SealBroken."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        key_id, nonce, rest = (
+            sealed[:8].decode("latin-1"),
+            sealed[8 : 8 + NONCE_BYTES],
+            sealed[8 + NONCE_BYTES :],
+        )
+        if key_id != self.key_id:
+            raise VaultLocked(
+                reason=f"This was sealed with the key {key_id}, and the key at hand is {self.key_id}."
+            )
+        try:
+            return AESGCM(self._key(workspace)).decrypt(nonce, rest, self._associated(workspace, place))
+        except (InvalidTag, ValueError):
             raise SealBroken(reason="A sealed value was changed, or lies in another's place.") from None
 
     def sign(self, purpose: str, name: bytes) -> str:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from flowfuse.errors import Unavailable
+
 log = logging.getLogger("flowfuse.supervisor")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
@@ -37,11 +39,15 @@ class Supervisor:
             try:
                 await loop()
                 return
-            except Exception:
+            except Exception as error:
                 if clock() - begun > LONGEST_PAUSE:
                     # It had gone well since the last time.
                     pause = FIRST_PAUSE
-                self.restarts[name] = self.restarts.get(name, 0) + 1
-                log.exception("The loop %s broke and starts again in %.1f s", name, pause)
+                if isinstance(error, Unavailable):
+                    # Known trouble, such as a full disk: it is waited out, and needs no traceback.
+                    log.warning("The loop %s has to wait: %s", name, error)
+                else:
+                    self.restarts[name] = self.restarts.get(name, 0) + 1
+                    log.exception("The loop %s broke and starts again in %.1f s", name, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -41,8 +41,8 @@ def serve(options: argparse.Namespace) -> int:
     )
 
 
-def serve_config(config: Config, *extra: Any, browser: bool = False) -> int:
-    """Serve with these settings; `extra` are more routes."""
+def serve_config(config: Config, extra: Callable[[], Sequence[Any]] = tuple, *, browser: bool = False) -> int:
+    """Serve with these settings; `extra` makes more routes, when the site is built."""
     if config.host not in LOOPBACK:
         raise ConfigInvalid(
             field="--host", reason=f"{config.host} is not this machine's own address; without accounts only "
@@ -93,7 +93,7 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
     # The writer's thread needs the interpreter's lock only for moments; with the default of 5 ms it
     # would wait that long for each of them while the event loop is busy.
     sys.setswitchinterval(0.0005)
-    app = create_app(config, folder, *extra)
+    app = create_app(config, folder, extra)
     server = _server_class()(
         uvicorn.Config(
             app,

@@ -24,6 +24,7 @@ from flowfuse.engine.frame import UNFIRED, Frame, path_text
 from flowfuse.engine.plan import NodePlan
 from flowfuse.engine.records import ATTEMPT, DONE, encode
 from flowfuse.engine.run import UNANSWERED, Run
+from flowfuse.engine.sensitive import sensitive_texts, without
 from flowfuse.errors import ExpressionFailed, NodeFailed, NodeTimeout, OutputInvalid
 from flowfuse.expression import Heavy
 from flowfuse.model import Answer, NodeError, Retry, Value, seconds
@@ -96,7 +97,7 @@ class NodeExecutor:
             now_us - before,
             attempt,
         )
-        packed, blob = encode(record, 4)
+        packed, blob = encode(record, 0 if run.plan.sensitive else 4)
         run.now_us = now_us
         if outcome.note is not None:
             run.take_note(frame, node, outcome.note)
@@ -228,6 +229,8 @@ def as_node_error(error: NodeFailed, node: NodePlan, frame: Frame, attempt: int)
     """The error as it is recorded and shown."""
     where = path_text(frame.scope, frame.path)
     message = error.message
+    if frame.run.plan.sensitive:
+        message = without(message, sensitive_texts(frame.run.root_frame))
     return NodeError(
         code=str(error.parameters.get("custom") or error.code),
         message=message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…",

@@ -108,12 +108,12 @@ class FollowUps:
 
     async def _ended(self, each: FollowUp) -> bool:
         """Let the caller's node go on with the result, or with the error."""
-        detail = await self._history.detail(each.workspace, id_text(each.execution))
+        detail = await self._history.detail(each.workspace, id_text(each.execution), plain=True)
         parent = await self._executions.parent_of(each.workspace, id_text(each.execution))
         if parent is None or detail.execution.finished is None:
             return True
         caller = msgspec.json.decode(parent, type=Caller)
-        return await self._controller.child_ended(
+        return await self._controller.orders.child_ended(
             each.workspace, caller.execution, caller.node, caller.path, detail.execution.id, _outcome(detail)
         )
 

@@ -18,6 +18,7 @@ from flowfuse.engine.frame import UNFIRED, path_text
 from flowfuse.engine.plan import Plan
 from flowfuse.engine.replay import Replay
 from flowfuse.engine.run import Run
+from flowfuse.engine.sensitive import hidden
 from flowfuse.engine.state import Log, StateManager
 from flowfuse.model import (
     Answer,
@@ -42,6 +43,7 @@ _WAITING = {
     "call": "waiting",
     "approval": "approving",
     "workflow": "calling",
+    "breaker": "waiting",
 }
 """What a node that waits is said to be doing, by what it waits for."""
 
@@ -70,13 +72,17 @@ class History:
         """The compiled content of a run. Raises NotFound, WorkflowInvalid, MissingType."""
         return self._controller.plan(await self._content(workspace, execution))
 
-    async def detail(self, workspace: str, execution: str) -> ExecutionDetail:
-        """An execution with each node's input, output, attempts and timing. Raises NotFound."""
+    async def detail(self, workspace: str, execution: str, *, plain: bool = False) -> ExecutionDetail:
+        """An execution with each node's input, output, attempts and timing. Raises NotFound.
+
+        What the workflow calls sensitive is hidden, but for the engine itself (`plain`).
+        """
         found = await self._executions.get(workspace, execution)
         plan = await self.plan(workspace, execution)
         log = await self._state.log(workspace, execution)
         run = _scratch(found, plan)
-        return _Reader(plan, found, Replay(self._controller.walker, run)).read(log)
+        detail = _Reader(plan, found, Replay(self._controller.walker, run)).read(log)
+        return detail if plain or not plan.sensitive else hidden(detail, plan)
 
     async def outcome(self, workspace: str, raw: bytes, timeout: float) -> tuple[State, Answer | None, Value]:
         """State, answer and result of an accepted run; waits, within the timeout, for one under way."""
@@ -84,7 +90,7 @@ class History:
         if run is not None:
             run = await self._controller.wait_answer(run, timeout)
             return run.state, run.answer, run.result
-        detail = await self.detail(workspace, id_text(raw))
+        detail = await self.detail(workspace, id_text(raw), plain=True)
         return State[detail.execution.state], detail.answer, detail.result
 
     async def _content(self, workspace: str, execution: str) -> Content:

@@ -90,11 +90,13 @@ class NodePlan:
 class Plan:
     """A compiled workflow. `hash` names its content."""
 
-    __slots__ = ("by_id", "hash", "nodes", "root", "scopes", "triggers", "workflow")
+    __slots__ = ("by_id", "hash", "nodes", "root", "scopes", "sensitive", "triggers", "workflow")
 
     def __init__(self, workflow: Workflow, content_hash: bytes) -> None:
         self.workflow = workflow
         self.hash = content_hash
+        self.sensitive = tuple(path.split(".") for path in workflow.settings.sensitive)
+        """Paths of values that are sealed where they are stored, and hidden where they are shown."""
         self.nodes: list[NodePlan] = []
         self.by_id: dict[str, NodePlan] = {}
         self.triggers: list[NodePlan] = []

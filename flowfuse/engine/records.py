@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -39,7 +40,8 @@ FILE_MARK = b"\xa5$file\xd9\x40"
 _FILE = re.compile(re.escape(FILE_MARK) + rb"([0-9a-f]{64})")
 
 _COMPRESS_FROM = 1024
-_RAW, _ZSTD = 0, 1
+_RAW, _ZSTD, _SEALED = 0, 1, 2
+Unseal = Callable[[bytes], bytes]
 _BLOB_EXT = 1
 
 
@@ -88,16 +90,26 @@ def segment(base_us: int, records: list[bytes]) -> bytes:
     return bytes((_ZSTD,)) + zlib.crc32(packed).to_bytes(4, "big") + packed
 
 
-def open_segment(data: bytes, execution: str) -> tuple[int, list[list[Any]]]:
+def sealed_segment(data: bytes, seal: Unseal) -> bytes:
+    """A segment whose values are sensitive, as it is stored."""
+    closed = seal(data)
+    return bytes((_SEALED,)) + zlib.crc32(closed).to_bytes(4, "big") + closed
+
+
+def open_segment(data: bytes, execution: str, unseal: Unseal | None = None) -> tuple[int, list[list[Any]]]:
     """(base, records) of a stored segment. Raises SegmentBroken where a byte of it is damaged."""
-    base, found = msgspec.msgpack.decode(_body(data, execution), ext_hook=_ext_hook)
+    base, found = msgspec.msgpack.decode(_body(data, execution, unseal), ext_hook=_ext_hook)
     return base, found
 
 
-def _body(data: bytes, execution: str) -> bytes:
+def _body(data: bytes, execution: str, unseal: Unseal | None) -> bytes:
     body = bytes(data[5:])
-    if len(data) < 6 or zlib.crc32(body) != int.from_bytes(data[1:5], "big") or data[0] > _ZSTD:
+    if len(data) < 6 or zlib.crc32(body) != int.from_bytes(data[1:5], "big") or data[0] > _SEALED:
         raise SegmentBroken(execution=execution, reason="its checksum is wrong")
+    if data[0] == _SEALED:
+        if unseal is None:
+            raise SegmentBroken(execution=execution, reason="it is sealed, and no key is at hand")
+        return _body(unseal(body), execution, None)
     return decompress(body) if data[0] == _ZSTD else body
 
 
@@ -108,9 +120,9 @@ def again(record: list[Any]) -> bytes:
     )
 
 
-def cut(data: bytes, count: int, execution: str) -> bytes:
-    """A stored segment's first records as a segment. Raises SegmentBroken."""
-    base, found = msgspec.msgpack.decode(_body(data, execution))
+def cut(data: bytes, count: int, execution: str, unseal: Unseal) -> bytes:
+    """A stored segment's first records as a segment (not sealed). Raises SegmentBroken."""
+    base, found = msgspec.msgpack.decode(_body(data, execution, unseal))
     return segment(base, [msgspec.msgpack.encode(record) for record in found[:count]])
 
 

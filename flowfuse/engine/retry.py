@@ -76,13 +76,14 @@ class Retry:
             kept = keep_all_but_failures(plan, log)
         else:
             kept = keep_before(plan, log, _chosen(plan, node), _rounds(plan, node, path))
-        return await self._begin_kept(workspace, found, kept)
+        return await self._begin_kept(workspace, found, kept, plan)
 
-    async def _begin_kept(self, workspace: str, old: Execution, kept: Kept) -> str:
+    async def _begin_kept(self, workspace: str, old: Execution, kept: Kept, plan: Plan) -> str:
         fresh = self._ids.new()
         first, segments = 1, []
         for base, left in kept.segments:
-            segments.append((first, records.segment(base, [records.again(record) for record in left])))
+            data = records.segment(base, [records.again(record) for record in left])
+            segments.append((first, self._state.stored(workspace, data, plan)))
             first += len(left)
         await self._executions.copy(
             workspace, old.id, fresh, segments, epoch=self._controller.epoch, now_us=self._clock.now_us(),
@@ -106,7 +107,7 @@ class Retry:
             raise RequestInvalid(
                 field="version", reason=f"the published version has no trigger “{old.trigger}”"
             )
-        given = (await self._history.detail(workspace, old.id)).input if value is UNSET else value
+        given = (await self._history.detail(workspace, old.id, plain=True)).input if value is UNSET else value
         run = self._controller.start(
             workspace, old.workflow, content.id, plan, old.trigger, given, mode=old.mode,
             claim=lambda fresh: _all(self._settles(workspace, old, fresh)),

@@ -37,8 +37,12 @@ class Rollback:
         last = next((seq for seq, cut in cuts if cut.checkpoint_index == checkpoint), None)
         if last is None:
             raise NotFound(what="checkpoint", id=str(checkpoint))
+        unseal = self._state.unsealer(workspace)
         kept = [
-            (first, records.cut(data, last - first + 1, execution))
+            (
+                first,
+                self._state.stored(workspace, records.cut(data, last - first + 1, execution, unseal), plan),
+            )
             for first, data in await self._executions.segments(workspace, execution)
             if first <= last
         ]

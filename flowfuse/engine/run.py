@@ -239,7 +239,8 @@ class Run:
 
     def write(self, record: tuple[Any, ...], value_at: int = 0) -> None:
         """Add a record to the segment. Raises OutputInvalid where a value in it is not JSON."""
-        packed, blob = records.encode(record, value_at)
+        # What is sealed is not kept by its content, where others would find it.
+        packed, blob = records.encode(record, 0 if self.plan.sensitive else value_at)
         self.keep(packed, blob)
 
     def keep(self, packed: bytes, blob: records.Blob | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -26,11 +26,21 @@ Log = list[tuple[int, int, list[list[Any]]]]
 """(first sequence number, base, records) of each segment."""
 
 
+class LogSeal(Protocol):
+    """Seals what is stored of runs that handle sensitive values (the vault)."""
+
+    def seal_log(self, workspace: str, data: bytes) -> bytes: ...
+
+    def open_log(self, workspace: str, data: bytes) -> bytes: ...
+
+
 class StateManager:
     """Reads what runs have written."""
 
-    def __init__(self, executions: ExecutionRepository, workflows: WorkflowRepository) -> None:
-        self._executions, self._workflows = executions, workflows
+    def __init__(
+        self, executions: ExecutionRepository, workflows: WorkflowRepository, secrets: LogSeal
+    ) -> None:
+        self._executions, self._workflows, self._secrets = executions, workflows, secrets
 
     async def log(self, workspace: str, execution: str, after: int = 0, *, fill: bool = True) -> Log:
         """The records of a run (those after a sequence number), blobs filled in. Raises SegmentBroken."""
@@ -39,7 +49,7 @@ class StateManager:
         for first, data in await self._executions.segments(workspace, execution, after):
             if expected is not None and first != expected:
                 raise SegmentBroken(execution=execution, reason=f"the records from {expected} on are missing")
-            base, found = records.open_segment(data, execution)
+            base, found = records.open_segment(data, execution, self.unsealer(workspace))
             if fill:
                 await self._fill_blobs(workspace, execution, found)
             log.append((first, base, found))
@@ -47,6 +57,16 @@ class StateManager:
         if log and not after and log[0][0] != 1:
             raise SegmentBroken(execution=execution, reason="its beginning is missing")
         return log
+
+    def unsealer(self, workspace: str) -> records.Unseal:
+        """Opens what is stored of runs that handle sensitive values."""
+        return lambda data: self._secrets.open_log(workspace, data)
+
+    def stored(self, workspace: str, data: bytes, plan: Plan) -> bytes:
+        """A segment as it is stored: sealed, where the workflow has sensitive values."""
+        if not plan.sensitive:
+            return data
+        return records.sealed_segment(data, lambda plain: self._secrets.seal_log(workspace, plain))
 
     async def load(self, row: sqlite3.Row, plan: Plan, log: Log, epoch: int) -> Run:
         """A Run from its row; its records are not applied yet (see `replay`)."""

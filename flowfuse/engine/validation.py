@@ -41,11 +41,19 @@ def errors_of(problems: list[Problem]) -> list[Problem]:
 
 def _settings_problems(workflow: Workflow) -> list[Problem]:
     zone = workflow.settings.timezone
+    problems = []
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        return [Problem("settings.timezone", "unknown_timezone", f"“{zone}” is no IANA timezone")]
-    return []
+        problems.append(Problem("settings.timezone", "unknown_timezone", f"“{zone}” is no IANA timezone"))
+    known = {node.id for node in workflow.nodes}
+    for index, path in enumerate(workflow.settings.sensitive):
+        parts = path.split(".")
+        good = parts[0] == "trigger" or (parts[0] == "nodes" and len(parts) > 1 and parts[1] in known)
+        if not good or not all(parts):
+            message = f"“{path}” names nothing here; write trigger.body.card, or nodes.ID.field"
+            problems.append(Problem(f"settings.sensitive[{index}]", "unknown_path", message))
+    return problems
 
 
 def _node_problems(node: Node, node_type: NodeType) -> list[Problem]:

@@ -37,6 +37,17 @@ class CredentialVault:
         assert self._sealer is not None
         return self._sealer.sign(purpose, name)
 
+    def seal_log(self, workspace: str, data: bytes) -> bytes:
+        """Seal what is stored of a run that handles sensitive values."""
+        assert self._sealer is not None
+        return self._sealer.seal_bytes(data, workspace, "segments")
+
+    def open_log(self, workspace: str, data: bytes) -> bytes:
+        """The opposite of `seal_log`. Raises VaultLocked, SealBroken."""
+        if self._sealer is None:
+            raise VaultLocked(reason="The vault is locked; what is sensitive cannot be read without its key.")
+        return self._sealer.open_bytes(data, workspace, "segments")
+
     async def any_sealed(self) -> bool:
         """Whether there are credentials, which only their own key can open."""
         return await self._database.row("SELECT 1 FROM credentials LIMIT 1") is not None

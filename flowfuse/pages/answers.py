@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: the one place where a code becomes a status; HTML or problem JSON by Accept."""
+"""Errors as HTTP answers: HTML or problem JSON by Accept."""
 
 from __future__ import annotations
 
@@ -9,74 +9,12 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from flowfuse.errors import (
-    CallDenied,
-    ConditionMissing,
-    Conflict,
-    Corrupt,
-    Denied,
-    FlowFuseError,
-    Invalid,
-    MethodNotTaken,
-    NotFound,
-    RequestInvalid,
-    SignInNeeded,
-    StaleVersion,
-    TooLarge,
-    Unavailable,
-    WorkflowInvalid,
-)
+from flowfuse.errors import FlowFuseError, Unavailable
+from flowfuse.pages.problems import problem, problem_bytes, status_of
 
 log = logging.getLogger("flowfuse.pages")
 
 PROBLEM = "application/problem+json"
-_STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
-    (TooLarge, 413),
-    (ConditionMissing, 428),
-    (MethodNotTaken, 405),
-    (RequestInvalid, 400),
-    (Invalid, 422),
-    (NotFound, 404),
-    (SignInNeeded, 401),
-    (CallDenied, 401),
-    (Denied, 403),
-    (StaleVersion, 412),
-    (Conflict, 409),
-    (Unavailable, 503),
-)
-
-
-def status_of(error: FlowFuseError) -> int:
-    """The HTTP status of an error."""
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-
-
-def problem(error: FlowFuseError, status: int) -> dict[str, Any]:
-    """Problem details (RFC 9457) of an error. What went wrong inside stays inside."""
-    if status >= 500 and not isinstance(error, Unavailable | Corrupt):
-        return {
-            "type": "about:blank",
-            "title": error.code,
-            "status": status,
-            "detail": FlowFuseError().message,
-        }
-    body: dict[str, Any] = {
-        "type": f"/errors/{error.code}",
-        "title": error.code,
-        "status": status,
-        "detail": error.message,
-        "code": error.code,
-    }
-    if isinstance(error, WorkflowInvalid):
-        body["problems"] = error.problems
-    elif "field" in error.parameters:
-        body["field"] = error.parameters["field"]
-    return body
-
-
-def problem_bytes(error: FlowFuseError, status: int) -> bytes:
-    """`problem` as JSON text."""
-    return msgspec.json.encode(problem(error, status))
 
 
 def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Response[Any]:

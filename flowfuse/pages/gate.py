@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flowfuse.errors import Denied, FlowFuseError
-from flowfuse.pages.answers import problem_bytes
+from flowfuse.pages.problems import problem_bytes
 from flowfuse.pages.render import POLICY
 
 HOOKS = ("/hook/", "/hook-draft/", "/resume/")

@@ -12,7 +12,7 @@ from flowfuse.clock import id_text
 from flowfuse.data.files import FileStore, StoredFile, as_file
 from flowfuse.errors import CallDenied, FlowFuseError, Unavailable
 from flowfuse.model import TERMINAL, Answer, State, Value
-from flowfuse.pages.answers import problem_bytes, status_of
+from flowfuse.pages.problems import problem_bytes, status_of
 
 JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")

@@ -16,6 +16,7 @@ import msgspec
 from flowfuse.clock import Clock, id_text
 from flowfuse.data.files import FileStore
 from flowfuse.data.workflows import Content, Hook, WorkflowRepository
+from flowfuse.engine.breaker import circuit_open
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts, webhooks_of
 from flowfuse.engine.history import History
@@ -38,7 +39,6 @@ from flowfuse.integrations.webhooks import NO_CHECK, Check, open_check
 from flowfuse.model import TERMINAL, Answer, State, Value, Workflow
 from flowfuse.node import check_incoming
 from flowfuse.nodes.triggers.webhook import WebhookParams
-from flowfuse.pages.answers import problem_bytes
 from flowfuse.pages.hook_answers import (
     JSON,
     PROBLEM,
@@ -49,6 +49,7 @@ from flowfuse.pages.hook_answers import (
     send_whole,
 )
 from flowfuse.pages.hook_body import PARTS, decode, is_text, query_of, read_file, read_parts, read_whole
+from flowfuse.pages.problems import problem_bytes
 
 log = logging.getLogger("flowfuse.hooks")
 
@@ -217,6 +218,7 @@ class Hooks:
             await send_whole(send, 405, [PROBLEM, (b"allow", allowed.encode())], problem_bytes(error, 405))
             return
         value, delivery = await self._read(target, params, scope, receive)
+        self._check_breaker(target)
         run = self._controller.start(
             target.workspace, target.workflow, target.content_id, target.plan, target.node, value,
             mode=target.mode, delivery=delivery,
@@ -270,6 +272,14 @@ class Hooks:
             boundary = (found[1] or found[2]) if found else ""
             return await read_parts(receive, limit, length, boundary, check, self._files, target.workspace), 0
         return await read_file(receive, limit, length, kind, check, self._files, target.workspace), 0
+
+    def _check_breaker(self, target: Target) -> None:
+        """While no call may be made, who waits for an answer is told so at once. Raises CircuitOpen."""
+        if target.params.respond == "at_once":
+            return
+        until = self._controller.breaker.blocked_until(target.workspace)
+        if until:
+            raise circuit_open(until, self._controller.clock.now_us())
 
     async def _answer(self, run: Run, target: Target, send: Any) -> None:
         # What has ended already in one commit, its acceptance, is safe with that; all else is told of.

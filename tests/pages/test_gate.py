@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ def test_there_is_no_cors(server: LocalServer) -> None:
 
 def routes() -> Iterator[tuple[str, str, bool]]:
     """(method, path, public) of every route of the site."""
-    for route in create_app(Config(data=Path("nowhere"))).routes:
+    for route in create_app(Config(data=Path(tempfile.mkdtemp()))).site.routes:
         handlers: Any = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
             methods = set(getattr(handler, "http_methods", {"GET"})) - {"OPTIONS"}

@@ -70,6 +70,8 @@ API = (
     settings.make_backup,
     openapi.openapi_json,
     openapi.api_docs,
+    system.list_breakers,
+    system.try_breaker,
     system.node_types,
     system.document_schema,
     system.make_link,
