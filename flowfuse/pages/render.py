@@ -71,6 +71,7 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
         count=words.count,
         json=text_of,
         took=words.took,
+        way=words.way,
         state=words.state_words,
         step=step,
         tree=tree,

@@ -453,3 +453,17 @@ def test_a_thumb_connects_by_a_list(browser: Browser, server: LocalServer, flow:
         page.get_by_role("menuitem", name="Connect to").click()
         page.locator("#find-list").get_by_text("Second").click()
         assert _eventually(lambda: ("go", "second") in edges(server, flow))
+
+
+def test_a_right_click_opens_the_nodes_menu_there(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    card(page, "second").click(button="right")
+    item = page.get_by_role("menuitem", name="Duplicate")
+    expect(item).to_be_visible()
+    x, _ = middle(card(page, "second"))
+    box = page.locator("#bench-who .menu-list").bounding_box()
+    assert box is not None
+    assert abs(box["x"] - x) < 20
+    item.click()
+    assert _eventually(lambda: len(draft(server, flow)["nodes"]) == 4)
+    expect(page.locator(".menu[open]")).to_have_count(0)

@@ -60,6 +60,27 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   }
   const finder = new Finder(board, view, commands)
 
+  board.canvas.addEventListener('contextmenu', async (event) => {
+    const id = event.target.closest('[data-node]:not(.edge)')?.dataset.node
+    if (!id) return
+    event.preventDefault()
+    board.select([id])
+    await bench.show()
+    const menu = document.querySelector('#bench-who .menu')
+    if (!menu) return
+    menu.open = true
+    // The node's own menu, where the pointer is.
+    const list = menu.querySelector('.menu-list')
+    list.classList.add('is-here')
+    const { width, height } = list.getBoundingClientRect()
+    list.style.left = `${Math.min(event.clientX, innerWidth - width - 8)}px`
+    list.style.top = `${Math.min(event.clientY, innerHeight - height - 8)}px`
+    menu.addEventListener('toggle', () => {
+      if (menu.open) return
+      list.classList.remove('is-here')
+      list.style.left = list.style.top = ''
+    })
+  })
   const file = document.getElementById('import-file')
   file.addEventListener('change', async () => {
     if (file.files[0]) pasteText(await file.files[0].text(), file.files[0].name)
