@@ -18,6 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGED = {
     "web/templates": "flowfuse/_data/web/templates",
+    "web/languages": "flowfuse/_data/web/languages",
     "web/dist": "flowfuse/_data/web/dist",
     "migrations": "flowfuse/_data/migrations",
 }

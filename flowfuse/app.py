@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import logging
 import random
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
+from flowfuse.data.audit import AuditLog
 from flowfuse.data.backup import Backups
 from flowfuse.data.breakers import BreakerRepository
 from flowfuse.data.database import Database
@@ -22,11 +25,15 @@ from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
 from flowfuse.data.follow_ups import FollowUpRepository
+from flowfuse.data.keys import ApiKeys
+from flowfuse.data.passwords import Passwords
 from flowfuse.data.preferences import PreferenceStore
 from flowfuse.data.retention import Retention
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.seen import SeenItems
+from flowfuse.data.sessions import Sessions
 from flowfuse.data.storage import Storage
+from flowfuse.data.tokens import Tokens
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
@@ -44,11 +51,13 @@ from flowfuse.errors import DatabaseUnavailable
 from flowfuse.events import EventBus
 from flowfuse.integrations.addresses import AddressGuard, parse_allowance
 from flowfuse.integrations.client import APIClient
+from flowfuse.integrations.oidc import SingleSignOn
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import WORKSPACE
 from flowfuse.nodes import catalogue
+from flowfuse.pages.auth import AuthManager
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.gate import Gate, with_headers
+from flowfuse.pages.gate import Gate
 from flowfuse.pages.hooks import Hooks, HookTable
 from flowfuse.pages.render import Templates
 from flowfuse.resources import asset_root
@@ -76,8 +85,10 @@ class FlowFuse:
     start, and a webhook that comes first must not wait for it.
     """
 
-    def __init__(self, engine: Engine, hooks: Hooks, gate: Gate, build: Callable[[], Litestar]) -> None:
-        self.engine, self.hooks, self.gate = engine, hooks, gate
+    def __init__(
+        self, engine: Engine, hooks: Hooks, gate: Gate, auth: AuthManager, build: Callable[[], Litestar]
+    ) -> None:
+        self.engine, self.hooks, self.gate, self.auth = engine, hooks, gate, auth
         self._build = build
         self._site: Litestar | None = None
         self._building = threading.Lock()
@@ -94,8 +105,7 @@ class FlowFuse:
     async def lifespan(self) -> AsyncIterator[None]:
         """Open everything in order, close it in reverse."""
         async with self.engine.running():
-            # Programs on this machine read it there.
-            self.engine.folder.token()
+            await self.auth.open(self.engine.folder.token())
             if self.engine.config.demos:
                 await _first_workflow(self.engine)
             building = asyncio.create_task(self._build_soon())
@@ -126,7 +136,7 @@ class FlowFuse:
             await self.hooks.draft(scope, receive, send)
             return
         site = self._site if self._site is not None else await asyncio.to_thread(lambda: self.site)
-        await site(scope, receive, with_headers(send))
+        await site(scope, receive, self.gate.with_headers(send))
 
     async def _live(self, receive: Any, send: Any) -> None:
         """The ASGI lifespan, for servers that drive it."""
@@ -161,8 +171,12 @@ class Engine:
         self.workflows = WorkflowRepository(self.database, self.clock, Editor)
         self.schedules = ScheduleRepository(self.database)
         self.retention = Retention(self.database, self.workflows, self.preferences, self.clock)
-        self.accounts = Accounts(self.database, self.clock, self.ids)
+        self.sessions = Sessions(self.database, self.clock, self.ids)
+        self.accounts = Accounts(self.database, self.clock, self.ids, self.sessions)
+        self.keys = ApiKeys(self.database, self.clock, self.ids)
+        self.audit = AuditLog(self.database, self.clock)
         self.vault = CredentialVault(self.database, self.clock)
+        self.tokens = Tokens(self.database, self.clock, self.ids, self.vault.token_key)
         self.files = FileStore(folder.files, self.database, self.clock)
         guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
         self.api = APIClient(
@@ -241,10 +255,10 @@ class Engine:
             await self.vault.check_key()
             await self.controller.open()
             stack.push_async_callback(self.drain)
+            self.supervisor.run("follow-ups", self.follow_ups.work)
             if work:
                 self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
-                self.supervisor.run("follow-ups", self.follow_ups.work)
                 self.supervisor.run("retention", self._collect)
                 self.supervisor.run("backups", lambda: self.backups.work(self.preferences))
                 if self.controller.died:
@@ -255,7 +269,7 @@ class Engine:
             yield self
 
     def _resume_url(self, execution: bytes) -> str:
-        base = self.config.public_url.rstrip("/") or f"http://{self.config.host}:{self.config.port}"
+        base = self.config.public_url.rstrip("/") or self.config.address
         return f"{base}/resume/{id_text(execution)}/{self.vault.sign('resume', execution)}"
 
     async def drain(self) -> None:
@@ -335,6 +349,10 @@ def create_app(
         "code_runner": engine.code,
         "files": engine.files,
         "accounts": engine.accounts,
+        "sessions": engine.sessions,
+        "keys": engine.keys,
+        "tokens": engine.tokens,
+        "audit": engine.audit,
         "database": engine.database,
         "storage": engine.storage,
         "backups": engine.backups,
@@ -345,15 +363,52 @@ def create_app(
         "runner": engine.code,
     }
 
+    auth = AuthManager(
+        accounts=engine.accounts, sessions=engine.sessions, keys=engine.keys, tokens=engine.tokens,
+        passwords=Passwords(), sealer=engine.vault.sealer, clock=engine.clock, ids=engine.ids,
+        secure=config.secure, proxies=tuple(config.proxies),
+    )  # fmt: skip
+    gate = Gate(
+        [*config.hosts, *names_of(config)], config.port, lan=config.lan, tls=config.serves_tls,
+        claimed=lambda: auth.claimed,
+    )  # fmt: skip
+
     def build() -> Litestar:
+        from flowfuse.pages.audit_trail import AuditTrail
         from flowfuse.pages.presence import Rooms
+        from flowfuse.pages.single_sign_on import Newcomers
         from flowfuse.pages.site import make_site
 
+        oidc = config.oidc
+        trail = AuditTrail(engine.audit, auth, engine.clock.now_us)
         services["rooms"] = Rooms(engine.bus)
-        state = {"accounts": engine.accounts, "templates": templates, "token": folder.token()}
-        return make_site(services, state, hooks, extra())
+        services["auth"], services["gate"], services["trail"] = auth, gate, trail
+        services["sso"] = _single_sign_on(config, engine)
+        services["newcomers"] = Newcomers(oidc.role, tuple(oidc.domains), config.public_url)
+        state = {"auth": auth, "templates": templates, "sso_name": oidc.name if oidc.issuer else ""}
+        return make_site(services, state, hooks, trail, extra())
 
-    return FlowFuse(engine, hooks, Gate(config.hosts, config.port), build)
+    return FlowFuse(engine, hooks, gate, auth, build)
+
+
+def _single_sign_on(config: Config, engine: Engine) -> SingleSignOn | None:
+    oidc = config.oidc
+    if not oidc.issuer:
+        return None
+    return SingleSignOn(
+        engine.api, engine.clock, engine.ids,
+        issuer=oidc.issuer, client_id=oidc.client_id, client_secret=oidc.client_secret,
+    )  # fmt: skip
+
+
+def names_of(config: Config) -> list[str]:
+    """The names under which others on the LAN, or by the public address, ask for the server."""
+    public = urlsplit(config.public_url).hostname if config.public_url else None
+    found = [public] if public else []
+    if config.lan:
+        name = socket.gethostname().lower()
+        found += [name, f"{name.partition('.')[0]}.local"]
+    return found
 
 
 class LazyTemplates:

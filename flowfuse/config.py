@@ -29,6 +29,24 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hosts and networks that are called straight; this machine's own addresses always are."""
 
 
+class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Single sign-on by OpenID Connect. Without an issuer there is none."""
+
+    issuer: str = ""
+    """As it names itself, such as https://login.example.org."""
+    client_id: str = ""
+    client_secret: str = ""
+    name: str = "single sign-on"
+    """What the button says."""
+    role: Literal["", "viewer", "operator", "editor", "admin"] = ""
+    """Whoever comes for the first time becomes a member with this role; empty: only who is invited."""
+    domains: list[str] = msgspec.field(default_factory=list)
+    """Of which e-mail domains; empty: of all that the issuer knows."""
+
+    def __repr__(self) -> str:
+        return f"Oidc(issuer={self.issuer})"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The settings of the process. Durations are seconds."""
 
@@ -39,6 +57,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How this server is reached from outside, such as https://flows.example.org."""
     hosts: list[str] = msgspec.field(default_factory=list)
     """Names, beside the loopback ones, under which the server may be asked for (the Host header)."""
+    tls: bool = False
+    """Serve https: with `tls_cert` and `tls_key`, or with a certificate that FlowFuse makes itself."""
+    tls_cert: str = ""
+    tls_key: str = ""
+    proxies: list[str] = msgspec.field(default_factory=list)
+    """Addresses of reverse proxies whose X-Forwarded-For is believed."""
+    oidc: Oidc = msgspec.field(default_factory=Oidc)
     network: Network = msgspec.field(default_factory=Network)
     max_running: Annotated[int, Meta(ge=1)] = 200
     max_pending: Annotated[int, Meta(ge=1)] = 1_000_000
@@ -54,8 +79,34 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     display: bool = False
     """Whether there is a screen to open a browser on."""
 
+    @property
+    def serves_tls(self) -> bool:
+        """Whether the server itself speaks https."""
+        return self.tls or bool(self.tls_cert)
+
+    @property
+    def lan(self) -> bool:
+        """Whether others than this machine can reach the server."""
+        return self.host not in LOOPBACK
+
+    @property
+    def address(self) -> str:
+        """How a program on this machine reaches it."""
+        return local_address(self.host, self.port, tls=self.serves_tls)
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach it by https."""
+        return self.serves_tls or self.public_url.lower().startswith("https://")
+
     def __repr__(self) -> str:
         return f"Config(data={self.data}, host={self.host}, port={self.port})"
+
+
+def local_address(host: str, port: int, *, tls: bool) -> str:
+    """The address at which this machine itself reaches a server that listens there."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def default_data_folder() -> Path:
@@ -107,6 +158,9 @@ _NAMES = {
     "FLOWFUSE_PORT": "port",
     "FLOWFUSE_PUBLIC_URL": "public_url",
     "FLOWFUSE_MASTER_KEY": "master_key",
+    "FLOWFUSE_TLS": "tls",
+    "FLOWFUSE_TLS_CERT": "tls_cert",
+    "FLOWFUSE_TLS_KEY": "tls_key",
     "FLOWFUSE_MAX_RUNNING": "max_running",
     "FLOWFUSE_MAX_PENDING": "max_pending",
     "FLOWFUSE_GRACE": "grace",
@@ -130,6 +184,21 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         found["display"] = True
     if environment.get("FLOWFUSE_HOSTS"):
         found["hosts"] = environment["FLOWFUSE_HOSTS"].split(",")
+    if environment.get("FLOWFUSE_PROXIES"):
+        found["proxies"] = environment["FLOWFUSE_PROXIES"].split(",")
+    oidc = {
+        field: environment[name]
+        for name, field in (
+            ("FLOWFUSE_OIDC_ISSUER", "issuer"),
+            ("FLOWFUSE_OIDC_CLIENT_ID", "client_id"),
+            ("FLOWFUSE_OIDC_CLIENT_SECRET", "client_secret"),
+            ("FLOWFUSE_OIDC_NAME", "name"),
+            ("FLOWFUSE_OIDC_ROLE", "role"),
+        )
+        if environment.get(name)
+    }
+    if oidc:
+        found["oidc"] = oidc
     network: dict[str, Any] = {
         field: environment[name].split(",")
         for name, field in (("FLOWFUSE_NETWORK_ALLOW", "allow"), ("FLOWFUSE_NETWORK_NO_PROXY", "no_proxy"))

@@ -3,9 +3,10 @@
 FlowFuseError
   Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  ConfigInvalid
                      ScheduleInvalid  TooLarge  ConditionMissing  MethodNotTaken
-  NotFound  Denied  SignInNeeded  CallDenied
+  NotFound  Denied  SignInNeeded  CallDenied  WrongPassword  CodeSpent
   Conflict           StaleVersion  Duplicate  IllegalTransition
-  Unavailable        QueueFull  CircuitOpen  DiskLow  VaultLocked  Draining  DatabaseUnavailable
+  Unavailable        TooManyAttempts  QueueFull  CircuitOpen  DiskLow  VaultLocked  Draining
+                     DatabaseUnavailable
                      ServerLost  Refused  FileNotKept  HookLocked
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
@@ -34,6 +35,9 @@ SENTENCES: dict[str, str] = {
     "not_found": "There is no {what} “{id}”.",
     "denied": "{reason}",
     "sign_in_needed": "Sign in first. `flowfuse link` prints a one-time link.",
+    "wrong_password": "{reason}",
+    "too_many_attempts": "Too many wrong tries. Try again in {seconds} s.",
+    "code_spent": "The setup code was used, or is older than 15 minutes. `flowfuse link` prints a new one.",
     "call_denied": "What the call proves itself by is missing or wrong.",
     "hook_locked": "The webhook cannot check who calls: {reason}.",
     "conflict": "{reason}",
@@ -176,6 +180,18 @@ class SignInNeeded(FlowFuseError):
     code = "sign_in_needed"
 
 
+class WrongPassword(FlowFuseError):
+    """E-mail, password or the code of the second factor is wrong; which of them is not said."""
+
+    code = "wrong_password"
+
+
+class CodeSpent(FlowFuseError):
+    """The setup code works no more."""
+
+    code = "code_spent"
+
+
 class CallDenied(FlowFuseError):
     """A webhook's caller is not who may call. `challenge` is what WWW-Authenticate says, or empty."""
 
@@ -210,6 +226,16 @@ class Unavailable(FlowFuseError):
     """Not now; later, without a change by the caller, it may work."""
 
     retry_after: float = 5.0
+
+
+class TooManyAttempts(Unavailable):
+    """Too many wrong tries within a quarter of an hour; `seconds` says how long to wait."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.retry_after = float(parameters["seconds"])
 
 
 class QueueFull(Unavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def call_server(
 ) -> Any:
     """Ask the server that holds the folder. Raises what it refused, in its words."""
     address = urlsplit(running.address)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=CALL_SECONDS)
+    connection = _connect(running, address.hostname or "", address.port)
     headers = {
         "Authorization": f"Bearer {folder.token()}",
         "Content-Type": "application/json",
@@ -71,6 +72,16 @@ def call_server(
     if response.status >= 400:
         _raise(response.status, answer or {})
     return answer
+
+
+def _connect(running: Running, host: str, port: int | None) -> http.client.HTTPConnection:
+    if not running.certificate:
+        return http.client.HTTPConnection(host, port, timeout=CALL_SECONDS)
+    # On this machine, by its own address: the certificate is for other names, and is known by its file.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.load_verify_locations(running.certificate)
+    return http.client.HTTPSConnection(host, port, timeout=CALL_SECONDS, context=context)
 
 
 def _raise(status: int, answer: dict[str, Any]) -> None:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from flowfuse.commands.common import add_data, config_of
-from flowfuse.config import LOOPBACK, Config
+from flowfuse.config import Config, local_address
 from flowfuse.data.folder import DataFolder, Running
 from flowfuse.errors import ConfigInvalid
 from flowfuse.model import WORKSPACE
+from flowfuse.tls import fingerprint
 
 LAST_ANSWERS_SECONDS = 2
 """How long answers may take to leave once everything is drained."""
@@ -29,6 +32,9 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
     """Options of `serve`."""
     parser.add_argument("--host", help="the address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="the port to listen on (default 8420)")
+    parser.add_argument(
+        "--tls", action="store_true", default=None, help="serve https, by a certificate that is made at once"
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     add_data(parser)
     parser.set_defaults(handler=serve)
@@ -37,17 +43,13 @@ def add_serve(parser: argparse.ArgumentParser) -> None:
 def serve(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C, then drain."""
     return serve_config(
-        config_of(options, host=options.host, port=options.port), browser=not options.no_browser
+        config_of(options, host=options.host, port=options.port, tls=options.tls),
+        browser=not options.no_browser,
     )
 
 
 def serve_config(config: Config, extra: Callable[[], Sequence[Any]] = tuple, *, browser: bool = False) -> int:
     """Serve with these settings; `extra` makes more routes, when the site is built."""
-    if config.host not in LOOPBACK:
-        raise ConfigInvalid(
-            field="--host", reason=f"{config.host} is not this machine's own address; without accounts only "
-            "127.0.0.1, ::1 and localhost can be served"
-        )  # fmt: skip
     logging.basicConfig(
         level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -74,6 +76,11 @@ def _listen(config: Config) -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL:
+            raise ConfigInvalid(
+                field="--host", reason=f"{config.host} is no address of this machine ({reason}); 127.0.0.1 "
+                "is for it alone, 0.0.0.0 for everybody who can reach it"
+            ) from None  # fmt: skip
         raise ConfigInvalid(
             field="--port", reason=f"{config.port} cannot be listened on ({reason}); choose another port"
         ) from None
@@ -93,6 +100,7 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
     # The writer's thread needs the interpreter's lock only for moments; with the default of 5 ms it
     # would wait that long for each of them while the event loop is busy.
     sys.setswitchinterval(0.0005)
+    certificate, key = _certificate(config, folder)
     app = create_app(config, folder, extra)
     server = _server_class()(
         uvicorn.Config(
@@ -105,15 +113,55 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
             proxy_headers=False,
             http="httptools",
             timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+            ssl_certfile=certificate or None,
+            ssl_keyfile=key or None,
         )
     )
     server.engine = app.engine
-    server.ready = lambda: _announce(config, folder, app, browser)
+    server.ready = lambda: _announce(config, folder, app, certificate, browser=browser)
     try:
         asyncio.run(_open_and_serve(app, server, listener))
     except BaseExceptionGroup as group:
         # The framework opens an application in a task group; what kept it from opening is inside.
         raise _cause(group) from None
+
+
+def _certificate(config: Config, folder: DataFolder) -> tuple[str, str]:
+    """The files of the certificate and its key; empty where http is served. Raises ConfigInvalid."""
+    if config.tls_cert or config.tls_key:
+        if not (config.tls_cert and config.tls_key):
+            missing = "tls_key" if config.tls_cert else "tls_cert"
+            raise ConfigInvalid(field=missing, reason="a certificate needs both, its file and its key's")
+        fingerprint(Path(config.tls_cert))
+        return config.tls_cert, config.tls_key
+    if not config.tls:
+        return "", ""
+    from flowfuse.app import names_of
+
+    names = dict.fromkeys([*names_of(config), *_own_addresses(config), "localhost", "127.0.0.1", "::1"])
+    certificate, key = folder.certificate(list(names))
+    return str(certificate), str(key)
+
+
+def _own_addresses(config: Config) -> list[str]:
+    """The addresses by which others on the LAN reach this machine."""
+    if config.host not in ("0.0.0.0", "::"):
+        return [config.host] if config.lan else []
+    family = socket.AF_INET if config.host == "0.0.0.0" else socket.AF_UNSPEC
+    found = []
+    try:
+        # No packet is sent: it only asks which of our addresses would be used.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))
+            found.append(probe.getsockname()[0])
+    except OSError:
+        pass
+    try:
+        found += [str(each[4][0]) for each in socket.getaddrinfo(socket.gethostname(), None, family)]
+    except OSError:
+        pass
+    usable = [each for each in found if "%" not in each and not each.startswith("127.")]
+    return list(dict.fromkeys(usable))
 
 
 def _cause(group: BaseException) -> BaseException:
@@ -129,16 +177,37 @@ async def _open_and_serve(app: Any, server: Any, listener: socket.socket) -> Non
         await server.serve(sockets=[listener])
 
 
-async def _announce(config: Config, folder: DataFolder, app: Any, browser: bool) -> None:
-    running = Running(pid=os.getpid(), host=config.host, port=config.port)
+async def _announce(config: Config, folder: DataFolder, app: Any, certificate: str, *, browser: bool) -> None:
+    running = Running(pid=os.getpid(), host=config.host, port=config.port, certificate=certificate)
     folder.announce(running)
-    code = await app.engine.accounts.make_link(WORKSPACE)
-    link = f"{running.address}/link/{code}"
-    print(f"FlowFuse is running. Sign in once, within 15 minutes, at {link}", flush=True)
-    if browser and config.display and sys.stdout.isatty():
-        import webbrowser
+    if app.gate.setup_only:
+        _print_setup(config, app.auth.make_setup_code(), running)
+    else:
+        engine = app.engine
+        code = await engine.sessions.make_link(WORKSPACE, await engine.accounts.owner())
+        link = f"{running.address}/link/{code}"
+        print(f"FlowFuse is running. Sign in once, within 15 minutes, at {link}", flush=True)
+        for address in _own_addresses(config) if config.lan else []:
+            print(f"  On the network: {_address(address, running)}", flush=True)
+        if browser and config.display and sys.stdout.isatty():
+            import webbrowser
 
-        await asyncio.to_thread(webbrowser.open, link)
+            await asyncio.to_thread(webbrowser.open, link)
+    if certificate:
+        print(f"  Certificate, SHA-256: {fingerprint(Path(certificate))}", flush=True)
+    elif config.lan and not config.secure:
+        print("  Without --tls, others on the network can read along.", flush=True)
+
+
+def _print_setup(config: Config, code: str, running: Running) -> None:
+    print("FlowFuse is running, and others can reach it, so it has to have an owner first.", flush=True)
+    for address in _own_addresses(config) or ["localhost"]:
+        print(f"  Open {_address(address, running)}/setup", flush=True)
+    print(f"  Setup code, for 15 minutes: {code}", flush=True)
+
+
+def _address(host: str, running: Running) -> str:
+    return local_address(host, running.port, tls=bool(running.certificate))
 
 
 def _server_class() -> Any:

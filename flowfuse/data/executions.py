@@ -238,6 +238,13 @@ class ExecutionRepository:
         """One execution by its id. Raises NotFound."""
         return as_execution(await self._row(workspace, execution, LISTED))
 
+    async def workspace_of(self, execution: bytes) -> str:
+        """The workspace of an execution, for whoever proves by a signature that they know it."""
+        row = await self.database.row("SELECT workspace_id FROM executions WHERE id = ?", (execution,))
+        if row is None:
+            raise NotFound(what="execution", id=id_text(execution))
+        return str(row["workspace_id"])
+
     async def by_number(self, workspace: str, workflow: str, number: int) -> Execution:
         """One execution by its number within its workflow. Raises NotFound."""
         row = await self.database.row(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from flowfuse.config import local_address
 from flowfuse.errors import ConfigInvalid, VaultLocked
 from flowfuse.seal import new_key, parse_key
+from flowfuse.tls import is_usable, make_certificate
 
 DATABASE = "flowfuse.db"
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
@@ -24,12 +28,13 @@ class Running(msgspec.Struct, frozen=True):
     pid: int
     host: str
     port: int
+    certificate: str = ""
+    """The file of its certificate, where it serves https."""
 
     @property
     def address(self) -> str:
         """Its address for a browser or a program on this machine."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return local_address(self.host, self.port, tls=bool(self.certificate))
 
 
 class DataFolder:
@@ -124,6 +129,20 @@ class DataFolder:
             token = f"ff_{secrets.token_urlsafe(32)}"
             self._write("token", token.encode())
             return token
+
+    def certificate(self, names: Sequence[str]) -> tuple[Path, Path]:
+        """(certificate, key) files of a certificate that FlowFuse makes itself, and renews in time."""
+        certificate, key = self.path / "tls.crt", self.path / "tls.key"
+        now = datetime.datetime.now(datetime.UTC)
+        try:
+            usable = key.exists() and is_usable(certificate.read_bytes(), names, now)
+        except FileNotFoundError:
+            usable = False
+        if not usable:
+            made, private = make_certificate(names, now)
+            self._write("tls.key", private)
+            self._write("tls.crt", made)
+        return certificate, key
 
     def master_key(self, given: str | None, *, sealed_before: bool) -> bytes:
         """The vault's key: given, else the folder's file, else a new one.

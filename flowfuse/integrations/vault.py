@@ -37,6 +37,16 @@ class CredentialVault:
         assert self._sealer is not None
         return self._sealer.sign(purpose, name)
 
+    def sealer(self) -> Sealer:
+        """What seals other secrets than credentials. The key has to be there."""
+        assert self._sealer is not None
+        return self._sealer
+
+    def token_key(self) -> tuple[str, bytes]:
+        """(key id, key) by which access tokens are signed."""
+        sealer = self.sealer()
+        return sealer.key_id, sealer.sign("access-tokens", b"").encode()
+
     def seal_log(self, workspace: str, data: bytes) -> bytes:
         """Seal what is stored of a run that handles sensitive values."""
         assert self._sealer is not None

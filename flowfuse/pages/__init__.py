@@ -18,11 +18,12 @@ def routes() -> tuple[Any, ...]:
         presence,
         resume,
         runs,
+        sign_in,
+        single_sign_on,
         static,
         versions,
     )
     from flowfuse.pages.api import API
-    from flowfuse.pages.auth import sign_out, use_link
     from flowfuse.pages.live import live
 
     return (
@@ -59,8 +60,15 @@ def routes() -> tuple[Any, ...]:
         demo.demo_news,
         demo.demo_csv,
         resume.resume_by_call,
-        use_link,
-        sign_out,
+        sign_in.sign_in_page,
+        sign_in.sign_in,
+        sign_in.use_link,
+        sign_in.accept_invitation,
+        sign_in.sign_out,
+        sign_in.setup_page,
+        sign_in.set_up,
+        single_sign_on.begin_single_sign_on,
+        single_sign_on.finish_single_sign_on,
         live,
         *API,
     )

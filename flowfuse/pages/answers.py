@@ -10,6 +10,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from flowfuse.errors import FlowFuseError, Unavailable
+from flowfuse.pages.language import sentence
+from flowfuse.pages.page import language_of, reader_of
 from flowfuse.pages.problems import problem, problem_bytes, status_of
 
 log = logging.getLogger("flowfuse.pages")
@@ -24,7 +26,9 @@ def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Respo
         log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
     headers = {"retry-after": str(int(error.retry_after))} if isinstance(error, Unavailable) else {}
     if wants_page(request):
-        return _page(request, status, problem(error, status)["detail"], headers)
+        detail = problem(error, status)["detail"]
+        shown = sentence(language_of(request), error) if detail == error.message else detail
+        return _page(request, status, shown, headers)
     return Response(problem_bytes(error, status), status_code=status, media_type=PROBLEM, headers=headers)
 
 
@@ -61,9 +65,14 @@ def wants_page(request: Request[Any, Any, Any]) -> bool:
 def _page(
     request: Request[Any, Any, Any], status: int, detail: str, headers: dict[str, str]
 ) -> Response[Any]:
-    templates = request.app.state.templates
+    state = request.app.state
+    shown: dict[str, Any] = {"status": status, "detail": detail}
+    if status == 401:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        shown |= {"next": here if request.method == "GET" else "/", "ticket": "", "email": "", "wrong": ""}
+        shown |= {"by_password": state.auth.by_password, "sso": state.sso_name}
     name = "sign_in.html" if status == 401 else "error.html"
-    html = templates.render(name, status=status, detail=detail)
+    html = state.templates.render(name, **reader_of(request), **shown)
     return Response(html, status_code=status, media_type="text/html", headers=headers)
 
 

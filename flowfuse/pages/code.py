@@ -20,7 +20,7 @@ from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.editor import shown_detail, shown_json
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, workspace_of
 from flowfuse.pages.sample import Sample, preview, sample
 from flowfuse.sandbox.runner import DEFAULT_SECONDS, CodeRunner
 
@@ -37,7 +37,7 @@ class SourceRequest(Struct, forbid_unknown_fields=True):
     path: str = ""
 
 
-@post("/workflows/{workflow:str}/code/check", guards=[signed_in], status_code=200)
+@post("/workflows/{workflow:str}/code/check", guards=[needs("read")], status_code=200)
 async def check_code(
     request: Asked,
     workflow: FromPath[str],
@@ -51,7 +51,7 @@ async def check_code(
     return answer({"problems": await asyncio.to_thread(runner.check, asked.source, list(_inputs(node)))})
 
 
-@post("/workflows/{workflow:str}/code/try", guards=[signed_in], status_code=200)
+@post("/workflows/{workflow:str}/code/try", guards=[needs("build")], status_code=200)
 async def try_code(
     request: Asked,
     workflow: FromPath[str],

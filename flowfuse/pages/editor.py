@@ -25,7 +25,7 @@ from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.form import form_of
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.page import chosen_tab, page
 from flowfuse.pages.palette import palette
 from flowfuse.pages.run_view import run_view
@@ -180,7 +180,7 @@ async def bench(
     return answer({"bench": html, "who": who, "names": names, "path": known.path})
 
 
-@post(f"{ONE}/preview", guards=[signed_in], status_code=200)
+@post(f"{ONE}/preview", guards=[needs("read")], status_code=200)
 async def preview_field(
     request: Asked,
     workflow: FromPath[str],

@@ -12,7 +12,7 @@ from litestar.response import File
 from flowfuse.data.files import OCTETS, FileStore, safe_name
 from flowfuse.errors import RequestInvalid
 from flowfuse.pages.api.body import answer as json_answer
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 
 MAX_UPLOAD = 10_000_000_000
 _GUARD = {
@@ -31,7 +31,7 @@ async def get_file(request: Asked, sha256: FromPath[str], files: NamedDependency
     return File(path, filename=name, media_type=OCTETS, content_disposition_type="attachment", headers=_GUARD)
 
 
-@post("/api/v1/files", guards=[signed_in], request_max_body_size=MAX_UPLOAD)
+@post("/api/v1/files", guards=[needs("operate")], request_max_body_size=MAX_UPLOAD)
 async def upload_file(request: Asked, files: NamedDependency[FileStore]) -> Response[bytes]:
     """Keep the body as a file; `name` and the content type go with it. Gives the file's value."""
     async with files.writing(workspace_of(request), MAX_UPLOAD) as writer:

@@ -1,50 +1,102 @@
-"""Who may use a route. Every route has `signed_in`, or says that it is public."""
+"""Who may use a route. Every route says which permission it needs, or that it is public."""
 
 from __future__ import annotations
 
-import hmac
+from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from flowfuse.errors import SignInNeeded
-from flowfuse.model import WORKSPACE
+from flowfuse.data.roles import PERMISSIONS, SELF, roles_with
+from flowfuse.errors import Denied
+from flowfuse.pages.identity import Identity
 
-COOKIE = "ff_session"
 PUBLIC = {"public": True}
 """The explicit mark of a route that everybody may use: `opt=PUBLIC`."""
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
 
-async def signed_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """A program with the install's token, or a browser with a session. Raises SignInNeeded."""
-    state = connection.app.state
-    authorization = connection.headers.get("authorization", "")
-    if authorization[:7].lower() == "bearer ":
-        if not hmac.compare_digest(authorization[7:].strip().encode(), state.token.encode()):
-            raise SignInNeeded()
-        connection.scope["state"]["workspace"] = WORKSPACE
-        return
-    secret = connection.cookies.get(COOKIE)
-    workspace = await state.accounts.workspace_of(secret) if secret else None
-    if workspace is None:
-        raise SignInNeeded()
-    connection.scope["state"]["workspace"] = workspace
+@cache
+def needs(permission: str) -> Guard:
+    """The guard of a route that needs this permission (flowfuse/data/roles.py has them all)."""
+    if permission not in PERMISSIONS and permission != SELF:
+        raise TypeError(f"There is no permission “{permission}”")
+
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        identity = await identify(connection)
+        if not identity.may(permission):
+            raise Denied(reason=_refusal(identity, permission))
+
+    guard.permission = permission  # type: ignore[attr-defined]
+    return guard
 
 
-def workspace_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+async def signed_in(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Whoever may read: for routes that only show. Raises SignInNeeded, Denied."""
+    await needs("read")(connection, handler)
+
+
+signed_in.permission = "read"  # type: ignore[attr-defined]
+
+
+async def identify(connection: Connection) -> Identity:
+    """Who asks. Raises SignInNeeded."""
+    known = connection.scope["state"].get("identity")
+    if known is None:
+        known = connection.scope["state"]["identity"] = await connection.app.state.auth.identify(connection)
+    found: Identity = known
+    return found
+
+
+def identity_of(connection: Connection) -> Identity:
+    """Whoever passed the guard."""
+    found: Identity = connection.scope["state"]["identity"]
+    return found
+
+
+def workspace_of(connection: Connection) -> str:
     """The workspace of whoever passed the guard."""
-    return str(connection.scope["state"]["workspace"])
+    return identity_of(connection).workspace
+
+
+def permission_of(handler: Any) -> str | None:
+    """The permission that a route needs; None where no guard of ours asks for one."""
+    for guard in handler.resolve_guards():
+        found: str | None = getattr(guard, "permission", None)
+        if found is not None:
+            return found
+    return None
 
 
 def check_routes(app: Litestar) -> None:
-    """Refuse to build an application with a route that is neither guarded nor marked public."""
+    """Refuse to build an application with a route that is neither guarded nor marked public.
+
+    A route that changes something has to say by `needs(…)` what it needs: that somebody is signed in is
+    not enough.
+    """
     for route in app.routes:
         handlers: Any = getattr(route, "route_handlers", None) or [getattr(route, "route_handler", None)]
         for handler in handlers:
             # OPTIONS is the framework's own answer: the methods of a route, nothing else.
-            if handler.opt.get("public") or getattr(handler, "http_methods", None) == {"OPTIONS"}:
+            methods = set(getattr(handler, "http_methods", None) or {"GET"})
+            if handler.opt.get("public") or methods == {"OPTIONS"}:
                 continue
-            if signed_in not in handler.resolve_guards():
+            if permission_of(handler) is None:
                 raise TypeError(f"The route {route.path} has neither a guard nor a public mark")
+            if methods - SAFE and signed_in in handler.resolve_guards():
+                raise TypeError(f"The route {route.path} changes something: say by needs(…) who may")
+
+
+def _refusal(identity: Identity, permission: str) -> str:
+    if permission == SELF:
+        return "This belongs to a person's own account; sign in with a browser"
+    roles = ", ".join(roles_with(permission))
+    if identity.via in ("key", "jwt"):
+        return f"This key may not: it needs the scope “{permission}”, and an owner who is one of {roles}"
+    return f"A member with the role {identity.role} may not do this; it takes one of {roles}"

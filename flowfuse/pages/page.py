@@ -1,4 +1,4 @@
-"""A template as the answer to a request: in the reader's time zone, with what the address asks for."""
+"""A template as the answer to a request: for its reader, in their language and time zone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from litestar import Request, Response
 
+from flowfuse.pages.language import chosen_language
 from flowfuse.pages.render import policy_for
 
 ZONE_COOKIE = "tz"
@@ -23,9 +24,27 @@ def page(
     `with_styles`: its text editors bring style elements, which the policy lets through by a nonce.
     """
     nonce = secrets.token_urlsafe(16) if with_styles else ""
-    html = request.app.state.templates.render(template, zone=zone_of(request), nonce=nonce, **context)
+    html = request.app.state.templates.render(template, nonce=nonce, **reader_of(request), **context)
     headers = {"content-security-policy": policy_for(nonce)} if nonce else {}
     return Response(html, media_type="text/html", headers=headers)
+
+
+def reader_of(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Who reads, as templates ask for it: `identity` (None before signing in), language, theme, zone."""
+    identity = request.scope["state"].get("identity")
+    return {
+        "identity": identity,
+        "language": language_of(request),
+        "theme": identity.theme if identity is not None else "",
+        "zone": zone_of(request),
+    }
+
+
+def language_of(request: Request[Any, Any, Any]) -> str:
+    """The reader's language: as they chose it, else as their browser asks for it."""
+    identity = request.scope["state"].get("identity")
+    wanted = identity.language if identity is not None else ""
+    return chosen_language(wanted, request.headers.get("accept-language", ""))
 
 
 def zone_of(request: Request[Any, Any, Any]) -> str:

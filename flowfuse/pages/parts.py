@@ -23,7 +23,7 @@ from flowfuse.model import Value
 from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.editor import shown_detail
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, workspace_of
 from flowfuse.pages.sample import sample
 
 Asked = Request[Any, Any, Any]
@@ -39,7 +39,7 @@ class PartRequest(Struct, forbid_unknown_fields=True):
     path: str = ""
 
 
-@post("/workflows/{workflow:str}/run-part", guards=[signed_in])
+@post("/workflows/{workflow:str}/run-part", guards=[needs("build")])
 async def run_part_of(
     request: Asked,
     workflow: FromPath[str],
@@ -73,7 +73,7 @@ def _trigger_of(graph: Graph, last: str) -> str | None:
     return last if last in graph.triggers else next(iter(graph.triggers), None)
 
 
-@post("/documents/read", guards=[signed_in], status_code=200)
+@post("/documents/read", guards=[needs("read")], status_code=200)
 async def read_document(request: Asked) -> Response[bytes]:
     """A document from YAML or JSON text, kept nowhere: `{document}`."""
     found = await asyncio.to_thread(document.read, await request.body())

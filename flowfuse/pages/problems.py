@@ -8,6 +8,7 @@ import msgspec
 
 from flowfuse.errors import (
     CallDenied,
+    CodeSpent,
     ConditionMissing,
     Conflict,
     Corrupt,
@@ -20,8 +21,10 @@ from flowfuse.errors import (
     SignInNeeded,
     StaleVersion,
     TooLarge,
+    TooManyAttempts,
     Unavailable,
     WorkflowInvalid,
+    WrongPassword,
 )
 
 _STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
@@ -33,9 +36,12 @@ _STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
     (NotFound, 404),
     (SignInNeeded, 401),
     (CallDenied, 401),
+    (WrongPassword, 401),
+    (CodeSpent, 410),
     (Denied, 403),
     (StaleVersion, 412),
     (Conflict, 409),
+    (TooManyAttempts, 429),
     (Unavailable, 503),
 )
 

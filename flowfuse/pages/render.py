@@ -9,6 +9,7 @@ import msgspec
 
 from flowfuse.pages import words
 from flowfuse.pages.form import text_of
+from flowfuse.pages.language import say, say_count
 from flowfuse.pages.values import step, tree
 from flowfuse.resources import asset_root
 
@@ -39,10 +40,10 @@ class Templates:
         self._assets = _manifest()
         self._environment = _environment(self.asset)
 
-    def render(self, name: str, *, zone: str = "", **context: Any) -> str:
+    def render(self, name: str, *, zone: str = "", language: str = "en", **context: Any) -> str:
         """A page or part. `zone` is the reader's time zone (cookie `tz`); without it, the server's."""
         template = self._environment.get_template(name)
-        return template.render(now=self._now_us(), zone=zone, **context)
+        return template.render(now=self._now_us(), zone=zone, language=language, **context)
 
     def asset(self, name: str) -> str:
         """The address of a built file by its source's name. Raises KeyError."""
@@ -66,9 +67,16 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals["asset"] = asset
+    environment.globals.update(
+        asset=asset,
+        _=jinja2.pass_context(_say),
+        n_=jinja2.pass_context(_say_count),
+        identity=None,
+        theme="",
+    )
     environment.filters.update(
         count=words.count,
+        initials=words.initials,
         json=text_of,
         took=words.took,
         way=words.way,
@@ -78,6 +86,14 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
         when=jinja2.pass_context(_when),
     )
     return environment
+
+
+def _say(context: jinja2.runtime.Context, text: str, **values: Any) -> str:
+    return say(context["language"], text, **values)
+
+
+def _say_count(context: jinja2.runtime.Context, one: str, many: str, number: int, **values: Any) -> str:
+    return say_count(context["language"], one, many, number, **values)
 
 
 def _when(context: jinja2.runtime.Context, micros: int | None) -> str:

@@ -10,10 +10,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from flowfuse.clock import id_bytes
+from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.errors import NotFound, OutputInvalid, RequestInvalid
 from flowfuse.integrations.vault import CredentialVault
-from flowfuse.model import WORKSPACE
 from flowfuse.node import check_incoming
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.guards import PUBLIC
@@ -29,12 +29,14 @@ async def resume_by_call(
     signature: FromPath[str],
     vault: NamedDependency[CredentialVault],
     controller: NamedDependency[ExecutionController],
+    executions: NamedDependency[ExecutionRepository],
 ) -> Response[bytes]:
     """Give the call to the node that waits for it; `?node=` says which, where several do."""
     raw = id_bytes(execution)
     if raw is None or not hmac.compare_digest(signature.encode(), vault.sign(PURPOSE, raw).encode()):
         # Whoever has not the address learns nothing of what there is.
         raise NotFound(what="address", id="of a waiting run")
+    workspace = await executions.workspace_of(raw)
     kind = request.headers.get("content-type", "")
     body = await request.body()
     if not is_text(kind.partition(";")[0].strip().lower()):
@@ -51,5 +53,5 @@ async def resume_by_call(
     except OutputInvalid as error:
         raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
     node = query.get("node")
-    await controller.orders.called(WORKSPACE, execution, node if isinstance(node, str) else None, value)
+    await controller.orders.called(workspace, execution, node if isinstance(node, str) else None, value)
     return answer({"id": execution, "status": "resumed"})

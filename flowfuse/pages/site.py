@@ -11,6 +11,7 @@ from litestar.di import Provide
 
 from flowfuse.pages import routes
 from flowfuse.pages.answers import EXCEPTION_HANDLERS
+from flowfuse.pages.audit_trail import AuditTrail
 from flowfuse.pages.guards import PUBLIC, check_routes
 from flowfuse.pages.hooks import Hooks
 
@@ -18,7 +19,11 @@ MAX_BODY = 10_000_000
 
 
 def make_site(
-    services: Mapping[str, Any], state: Mapping[str, Any], hooks: Hooks, extra: Sequence[Any] = ()
+    services: Mapping[str, Any],
+    state: Mapping[str, Any],
+    hooks: Hooks,
+    trail: AuditTrail,
+    extra: Sequence[Any] = (),
 ) -> Litestar:
     """All pages and the API; `services` are what handlers may ask for by name, `extra` are more routes.
 
@@ -32,6 +37,7 @@ def make_site(
             asgi("/hook-draft", is_mount=True, opt=PUBLIC, copy_scope=False)(hooks.draft),
         ],
         dependencies={name: _given(service) for name, service in services.items()},
+        before_send=[trail.before_send],
         exception_handlers=EXCEPTION_HANDLERS,
         state=State(dict(state)),
         openapi_config=None,

@@ -17,10 +17,11 @@ from flowfuse.errors import RequestInvalid
 from flowfuse.model import Version, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
+from flowfuse.pages.audit_trail import note
 from flowfuse.pages.changes import Change, changes
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.graph import EdgeView, GraphView, graph_view
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.page import page
 
 BASE = "/workflows/{workflow:str}/versions"
@@ -109,7 +110,7 @@ def _edge_mark(edge: EdgeView, was: set[tuple[str, str]], kept: set[tuple[str, s
     return "add" if not keys & was else "del" if not keys & kept else ""
 
 
-@post(BASE, guards=[signed_in])
+@post(BASE, guards=[needs("build")])
 async def name_draft(
     request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]
 ) -> Response[bytes]:
@@ -118,7 +119,7 @@ async def name_draft(
     return answer(await drafts.keep(workspace_of(request), workflow, asked.note.strip()), 201)
 
 
-@post(f"{BASE}/{{number:int}}/name", guards=[signed_in], status_code=204)
+@post(f"{BASE}/{{number:int}}/name", guards=[needs("build")], status_code=204)
 async def name_version(
     request: Asked, workflow: FromPath[str], number: FromPath[int],
     workflows: NamedDependency[WorkflowRepository],
@@ -128,7 +129,7 @@ async def name_version(
     await workflows.rename_version(workspace_of(request), workflow, number, asked.note.strip())
 
 
-@post(f"{BASE}/{{number:int}}/restore", guards=[signed_in], status_code=200)
+@post(f"{BASE}/{{number:int}}/restore", guards=[needs("build")], status_code=200)
 async def restore_version(
     request: Asked, workflow: FromPath[str], number: FromPath[int], drafts: NamedDependency[Drafts]
 ) -> Response[bytes]:
@@ -151,7 +152,7 @@ async def export(
     return Response(body, media_type=f"application/{kind}", headers=disposition)
 
 
-@post("/workflows", guards=[signed_in], status_code=201)
+@post("/workflows", guards=[needs("build")], status_code=201)
 async def new_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
     """A new, empty workflow, or one from a document (JSON or YAML); its address."""
     raw = await request.body()
@@ -161,4 +162,5 @@ async def new_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Respo
         else Workflow(nodes=[], edges=[], name="New workflow")
     )
     draft = await drafts.create(workspace_of(request), fresh)
+    note(request, f"/workflows/{draft.summary.id}")
     return answer({"id": draft.summary.id, "address": f"/workflows/{draft.summary.id}"}, 201)

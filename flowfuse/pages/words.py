@@ -54,6 +54,12 @@ def count(number: int, one: str = "", many: str = "") -> str:
     return f"{number:,} {noun}" if one else f"{number:,}"
 
 
+def initials(name: str) -> str:
+    """`MK` for Marta Kühn: what stands in the round sign of a person."""
+    parts = name.split()
+    return "".join(part[0] for part in (parts[:1] + parts[-1:] if len(parts) > 1 else parts)).upper()
+
+
 def took(micros: int | float | None) -> str:
     """A duration with as many digits as matter: `0.4 ms`, `212 ms`, `1.4 s`, `4 min 10 s`, `2 h 5 min`."""
     if micros is None:

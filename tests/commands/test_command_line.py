@@ -186,8 +186,13 @@ def test_what_is_kept_is_for_its_owner_alone(flowfuse: Command, write: Write, tm
 
 
 def test_only_this_machines_own_addresses(flowfuse: Command) -> None:
-    for host in ("0.0.0.0", "192.168.1.5", "::", "example.org"):
+    for host in ("192.0.2.1", "no-such-name.invalid"):
         refused(flowfuse("serve", "--host", host, "--data", "data"), "--host")
+
+
+def test_a_certificate_needs_its_key(flowfuse: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOWFUSE_TLS_CERT", "nowhere.pem")
+    refused(flowfuse("serve", "--data", "data"), "tls_key")
 
 
 def test_a_port_in_use(flowfuse: Command, server: LocalServer) -> None:

@@ -35,7 +35,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
          "--disable-sync"]  # fmt: skip
 RUN = "/workflows/orders/runs/3"
 PAGES = {
-    "home": "/", "empty": "/?empty=1", "runs": "/runs", "sign-in": "/sign-in", "error": "/error",
+    "home": "/", "empty": "/?empty=1", "runs": "/runs", "error": "/error",
     "run": RUN,
     "failed": f"{RUN}?state=failed", "timeline": f"{RUN}?state=failed&tab=timeline",
     "result": f"{RUN}?state=completed&tab=run",
@@ -61,8 +61,6 @@ class Site:
         if path == "/runs":
             older = None if query.get("before") else "/runs?before=x"
             return self.templates.render("runs.html", **common, chosen="", next_page=older)
-        if path == "/sign-in":
-            return self.templates.render("sign_in.html", status=401, detail="")
         if path == "/error":
             return self.templates.render("error.html", status=404, detail="There is no run.")
         rows = [] if query.get("empty") else [HomeRow(self.summary(), runs)]

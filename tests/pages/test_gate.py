@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, get, post
 
 from flowfuse.app import create_app
 from flowfuse.config import Config
-from flowfuse.pages.guards import PUBLIC, check_routes, signed_in
+from flowfuse.pages.guards import PUBLIC, check_routes, needs, signed_in
 from tests.support.local import LocalServer
 from tests.support.server import Answer, request
 
@@ -81,6 +81,16 @@ def test_unsafe_methods_from_another_origin_are_refused(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 404), ("none", 404)]
+)
+def test_a_browser_that_says_it_comes_from_elsewhere_is_refused(
+    server: LocalServer, site: str, status: int
+) -> None:
+    answer = server.api("POST", "/workflows/nope/validate", {}, sec_fetch_site=site)
+    assert answer.status == status, answer.raw
+
+
 def test_our_own_origin_and_programs_may(server: LocalServer) -> None:
     assert server.api("POST", "/workflows/nope/validate", {}, origin=server.base).status == 404
     assert server.api("POST", "/workflows/nope/validate", {}).status == 404
@@ -112,9 +122,10 @@ def routes() -> Iterator[tuple[str, str, bool]]:
 def test_every_route_is_guarded_or_on_the_list_of_public_ones() -> None:
     public = sorted({path for _, path, is_public in routes() if is_public})
     assert public == [
-        "/api/v1/health", "/api/v1/ready", "/demo/news", "/demo/orders", "/demo/orders.csv",
-        "/demo/shipping/{number:int}", "/health", "/hook", "/hook-draft", "/link/{code:str}", "/ready",
-        "/resume/{execution:str}/{signature:str}", "/static/{name:str}",
+        "/api/v1/health", "/api/v1/ready", "/api/v1/tokens/refresh", "/api/v1/tokens/revoke",
+        "/demo/news", "/demo/orders", "/demo/orders.csv", "/demo/shipping/{number:int}", "/health", "/hook",
+        "/hook-draft", "/link/{code:str}", "/ready", "/resume/{execution:str}/{signature:str}", "/setup",
+        "/sign-in", "/sign-in/oidc", "/sign-in/oidc/callback", "/static/{name:str}",
     ]  # fmt: skip
 
 
@@ -143,7 +154,15 @@ def test_a_route_without_guard_or_mark_does_not_build() -> None:
     @get("/guarded", guards=[signed_in])
     async def guarded() -> None: ...
 
-    check_routes(Litestar([marked, guarded], openapi_config=None))
+    @post("/changes", guards=[needs("build")])
+    async def changes() -> None: ...
+
+    @post("/changes-too", guards=[signed_in])
+    async def changes_too() -> None: ...
+
+    check_routes(Litestar([marked, guarded, changes], openapi_config=None))
+    with pytest.raises(TypeError, match="/changes-too"):
+        check_routes(Litestar([marked, changes_too], openapi_config=None))
     with pytest.raises(TypeError, match="/open"):
         check_routes(Litestar([marked, guarded, forgotten], openapi_config=None))
 

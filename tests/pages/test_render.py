@@ -12,6 +12,7 @@ from flowfuse.pages.graph import graph_view
 from flowfuse.pages.home import HomeRow
 from flowfuse.pages.render import Templates
 from flowfuse.pages.run_view import run_view
+from tests.pages.conftest import HOSTILE
 
 NOW = 1_790_000_000_000_000
 Summary = Callable[..., WorkflowSummary]
@@ -105,4 +106,5 @@ def test_run(
 @pytest.mark.parametrize("template", ["sign_in.html", "error.html"])
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
 def test_answers_that_are_no_page(templates: Templates, template: str, status: int) -> None:
-    check(templates.render(template, status=status, detail="<img>"))
+    shown = {"next": "/", "ticket": "", "email": HOSTILE, "wrong": HOSTILE, "by_password": True, "sso": ""}
+    check(templates.render(template, status=status, detail="<img>", **shown))

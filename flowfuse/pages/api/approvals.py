@@ -14,7 +14,7 @@ from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.history import History
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.api.spec import items_of, spec
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 
 Asked = Request[Any, Any, Any]
 ASKING = {"approving": "approval", "asking": "ask"}
@@ -66,7 +66,7 @@ async def list_approvals(
 
 @post(
     "/api/v1/executions/{execution:str}/decide",
-    guards=[signed_in],
+    guards=[needs("operate")],
     status_code=204,
     opt=spec(
         "Approvals",
@@ -81,5 +81,11 @@ async def decide(
     """Approve or reject; the run goes on by that port."""
     asked = await read_json(request, DecisionRequest)
     await controller.orders.decide(
-        workspace_of(request), execution, asked.node, asked.path, asked.decision, asked.comment, "owner"
+        workspace_of(request),
+        execution,
+        asked.node,
+        asked.path,
+        asked.decision,
+        asked.comment,
+        identity_of(request).name,
     )

@@ -14,7 +14,7 @@ from flowfuse.errors import CodeError, NodeTimeout, OutputInvalid, RequestInvali
 from flowfuse.node import pack
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import spec
-from flowfuse.pages.guards import signed_in
+from flowfuse.pages.guards import needs
 from flowfuse.sandbox.runner import DEFAULT_SECONDS, MAX_SOURCE, CodeRunner
 
 LONGEST = 60.0
@@ -44,7 +44,7 @@ def _check_names(names: list[str], field: str) -> None:
 
 @post(
     "/api/v1/code/check",
-    guards=[signed_in],
+    guards=[needs("read")],
     status_code=200,
     opt=spec(
         "Code",
@@ -62,7 +62,7 @@ async def check_code(request: Asked, code_runner: NamedDependency[CodeRunner]) -
 
 @post(
     "/api/v1/code/run",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec(
         "Code",

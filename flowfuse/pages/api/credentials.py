@@ -13,7 +13,8 @@ from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import Credential
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.audit_trail import note
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 
 BASE = "/api/v1/credentials"
 EXAMPLE = {
@@ -45,19 +46,20 @@ async def list_credentials(request: Asked, vault: NamedDependency[CredentialVaul
 
 @post(
     BASE,
-    guards=[signed_in],
+    guards=[needs("connect")],
     opt=spec("Credentials", body=NewCredential, body_example=EXAMPLE, answer=Credential, status=201),
 )
 async def create_credential(request: Asked, vault: NamedDependency[CredentialVault]) -> Response[bytes]:
     """Seal a new credential."""
     asked = await read_json(request, NewCredential)
     saved = await vault.save(workspace_of(request), asked.id, asked.name, asked.kind, asked.hosts, asked.data)
+    note(request, f"/connections/{saved.id}")
     return answer(saved, 201)
 
 
 @put(
     f"{BASE}/{{credential:str}}",
-    guards=[signed_in],
+    guards=[needs("connect")],
     opt=spec(
         "Credentials",
         body=CredentialFields,
@@ -76,7 +78,7 @@ async def replace_credential(
     return answer(saved)
 
 
-@delete(f"{BASE}/{{credential:str}}", guards=[signed_in], opt=spec("Credentials", status=204))
+@delete(f"{BASE}/{{credential:str}}", guards=[needs("connect")], opt=spec("Credentials", status=204))
 async def delete_credential(
     request: Asked, credential: FromPath[str], vault: NamedDependency[CredentialVault]
 ) -> None:

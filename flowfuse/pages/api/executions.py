@@ -24,7 +24,7 @@ from flowfuse.model import Checkpoint, Event, Execution, ExecutionDetail, State,
 from flowfuse.pages.api.body import answer as json_answer
 from flowfuse.pages.api.body import number, read_json
 from flowfuse.pages.api.spec import QUERY_PAGE, items_of, spec
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 
 BASE = "/api/v1/executions"
 ONE = f"{BASE}/{{execution:str}}"
@@ -223,7 +223,7 @@ async def list_checkpoints(
 
 @post(
     f"{ONE}/checkpoints/{{checkpoint:int}}/restart",
-    guards=[signed_in],
+    guards=[needs("operate")],
     opt=spec("Executions", answer=STARTED, status=202),
 )
 async def restart(
@@ -236,7 +236,7 @@ async def restart(
 
 @post(
     f"{ONE}/retry",
-    guards=[signed_in],
+    guards=[needs("operate")],
     opt=spec(
         "Executions",
         body=RetryRequest,
@@ -285,7 +285,7 @@ async def list_dead_letters(request: Asked, dead_letters: NamedDependency[DeadLe
 
 @post(
     "/api/v1/dead-letters/requeue",
-    guards=[signed_in],
+    guards=[needs("operate")],
     status_code=200,
     opt=spec("Dead letters", body=SeveralRequest, body_example={"ids": []}, answer=SEVERAL),
 )
@@ -307,7 +307,7 @@ async def requeue(request: Asked, retries: NamedDependency[Retry]) -> Response[b
 
 @post(
     "/api/v1/dead-letters/discard",
-    guards=[signed_in],
+    guards=[needs("operate")],
     status_code=200,
     opt=spec("Dead letters", body=SeveralRequest, body_example={"ids": []}, answer=SEVERAL),
 )
@@ -325,7 +325,7 @@ async def discard(request: Asked, dead_letters: NamedDependency[DeadLetters]) ->
     return json_answer({"items": done, "refused": refused})
 
 
-@post(f"{ONE}/pause", guards=[signed_in], status_code=204, opt=spec("Executions", status=204))
+@post(f"{ONE}/pause", guards=[needs("operate")], status_code=204, opt=spec("Executions", status=204))
 async def pause(
     request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
 ) -> None:
@@ -333,7 +333,7 @@ async def pause(
     await controller.pause(workspace_of(request), execution)
 
 
-@post(f"{ONE}/resume", guards=[signed_in], status_code=204, opt=spec("Executions", status=204))
+@post(f"{ONE}/resume", guards=[needs("operate")], status_code=204, opt=spec("Executions", status=204))
 async def resume(
     request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
 ) -> None:
@@ -341,7 +341,7 @@ async def resume(
     await controller.resume(workspace_of(request), execution)
 
 
-@post(f"{ONE}/cancel", guards=[signed_in], status_code=204, opt=spec("Executions", status=204))
+@post(f"{ONE}/cancel", guards=[needs("operate")], status_code=204, opt=spec("Executions", status=204))
 async def cancel(
     request: Asked, execution: FromPath[str], controller: NamedDependency[ExecutionController]
 ) -> None:
@@ -351,7 +351,7 @@ async def cancel(
 
 @post(
     f"{ONE}/answer",
-    guards=[signed_in],
+    guards=[needs("operate")],
     status_code=204,
     opt=spec("Executions", body=AnswerRequest, body_example={"node": "pay", "answer": "retry"}, status=204),
 )

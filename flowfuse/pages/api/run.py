@@ -14,7 +14,7 @@ from flowfuse.engine.drafts import Drafts, outcome
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import spec
 from flowfuse.pages.api.workflows import EXAMPLE, OUTCOME
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, workspace_of
 
 LONGEST_WAIT = 3600.0
 
@@ -31,7 +31,7 @@ class RunDocumentRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 @post(
     "/api/v1/run",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec(
         "Executions", body=RunDocumentRequest, body_example={"document": EXAMPLE, "input": 1}, answer=OUTCOME

@@ -17,7 +17,7 @@ from flowfuse.engine.scheduler import SchedulerService, recurrence_of
 from flowfuse.model import Fire, Schedule
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.api.spec import items_of, spec
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 
 BASE = "/api/v1/schedules"
 ONE = f"{BASE}/{{workflow:str}}/{{node:str}}"
@@ -74,7 +74,7 @@ async def list_schedules(
 
 @post(
     f"{BASE}/preview",
-    guards=[signed_in],
+    guards=[needs("read")],
     status_code=200,
     opt=spec(
         "Schedules",
@@ -110,7 +110,7 @@ async def list_fires(
     return answer({"items": await schedules.fires(workspace_of(request), workflow, node, limit)})
 
 
-@post(f"{ONE}/pause", guards=[signed_in], status_code=204, opt=spec("Schedules", status=204))
+@post(f"{ONE}/pause", guards=[needs("operate")], status_code=204, opt=spec("Schedules", status=204))
 async def pause_schedule(
     request: Asked, workflow: FromPath[str], node: FromPath[str], scheduler: NamedDependency[SchedulerService]
 ) -> None:
@@ -118,7 +118,7 @@ async def pause_schedule(
     await scheduler.pause(workspace_of(request), workflow, node)
 
 
-@post(f"{ONE}/resume", guards=[signed_in], status_code=204, opt=spec("Schedules", status=204))
+@post(f"{ONE}/resume", guards=[needs("operate")], status_code=204, opt=spec("Schedules", status=204))
 async def resume_schedule(
     request: Asked, workflow: FromPath[str], node: FromPath[str], scheduler: NamedDependency[SchedulerService]
 ) -> None:

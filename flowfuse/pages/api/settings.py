@@ -13,12 +13,17 @@ from flowfuse.data.preferences import PreferenceStore, describe
 from flowfuse.data.storage import Storage, Usage
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.audit_trail import note
+from flowfuse.pages.guards import needs, workspace_of
 
 Asked = Request[Any, Any, Any]
 
 
-@get("/api/v1/settings", guards=[signed_in], opt=spec("Settings", answer=items_of({"type": "object"})))
+@get(
+    "/api/v1/settings",
+    guards=[needs("administer")],
+    opt=spec("Settings", answer=items_of({"type": "object"})),
+)
 async def get_settings(request: Asked, preferences: NamedDependency[PreferenceStore]) -> Response[bytes]:
     """Every setting with its group, meaning, default and value."""
     workspace = workspace_of(request)
@@ -28,7 +33,7 @@ async def get_settings(request: Asked, preferences: NamedDependency[PreferenceSt
 
 @patch(
     "/api/v1/settings",
-    guards=[signed_in],
+    guards=[needs("administer")],
     opt=spec(
         "Settings",
         body={"type": "object"},
@@ -41,23 +46,30 @@ async def change_settings(request: Asked, preferences: NamedDependency[Preferenc
     changes = await read_json(request, dict[str, Any])
     workspace = workspace_of(request)
     changed = await preferences.set(workspace, changes)
+    note(request, "/settings", ", ".join(f"{key} = {value!r}" for key, value in changes.items()))
     return answer({"items": describe(changed, await preferences.changed(workspace))})
 
 
-@get("/api/v1/storage", guards=[signed_in], opt=spec("Storage", answer=Usage))
+@get("/api/v1/storage", guards=[needs("administer")], opt=spec("Storage", answer=Usage))
 async def get_storage(storage: NamedDependency[Storage]) -> Response[bytes]:
     """What takes the space, in bytes, measured now."""
     return answer(await storage.usage())
 
 
-@get("/api/v1/backups", guards=[signed_in], opt=spec("Storage", answer=items_of({"type": "object"})))
+@get(
+    "/api/v1/backups", guards=[needs("administer")], opt=spec("Storage", answer=items_of({"type": "object"}))
+)
 async def list_backups(backups: NamedDependency[Backups]) -> Response[bytes]:
     """The backups in the data folder, newest first."""
     found = await asyncio.to_thread(backups.list)
     return answer({"items": [_shown(backup) for backup in found]})
 
 
-@post("/api/v1/backups", guards=[signed_in], opt=spec("Storage", answer={"type": "object"}, status=201))
+@post(
+    "/api/v1/backups",
+    guards=[needs("administer")],
+    opt=spec("Storage", answer={"type": "object"}, status=201),
+)
 async def make_backup(backups: NamedDependency[Backups]) -> Response[bytes]:
     """Make a backup now; it is read whole before it counts."""
     return answer(_shown(await asyncio.to_thread(backups.make)), 201)

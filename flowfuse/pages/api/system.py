@@ -11,6 +11,7 @@ from litestar.di import NamedDependency
 from flowfuse import __version__, document
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.database import Database
+from flowfuse.data.sessions import Sessions
 from flowfuse.data.storage import Storage
 from flowfuse.engine.breaker import BreakerView
 from flowfuse.engine.controller import ExecutionController
@@ -19,7 +20,9 @@ from flowfuse.node import Catalogue
 from flowfuse.nodes import describe
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.auth import AuthManager
+from flowfuse.pages.gate import Gate
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 
 Asked = Request[Any, Any, Any]
 
@@ -38,16 +41,25 @@ async def document_schema() -> Response[bytes]:
 
 @post(
     "/api/v1/links",
-    guards=[signed_in],
+    guards=[needs("own")],
     opt=spec(
         "System",
         answer={"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}},
         status=201,
     ),
 )
-async def make_link(request: Asked, accounts: NamedDependency[Accounts]) -> Response[bytes]:
-    """A one-time sign-in link, for 15 minutes."""
-    code = await accounts.make_link(workspace_of(request))
+async def make_link(
+    request: Asked,
+    accounts: NamedDependency[Accounts],
+    sessions: NamedDependency[Sessions],
+    auth: NamedDependency[AuthManager],
+    gate: NamedDependency[Gate],
+) -> Response[bytes]:
+    """A one-time sign-in link, for 15 minutes; on the LAN without an owner, the way to make one."""
+    if gate.setup_only:
+        return answer({"path": f"/setup?code={auth.make_setup_code()}"}, 201)
+    identity = identity_of(request)
+    code = await sessions.make_link(identity.workspace, identity.user or await accounts.owner())
     return answer({"path": f"/link/{code}"}, 201)
 
 
@@ -87,7 +99,7 @@ async def list_breakers(request: Asked, controller: NamedDependency[ExecutionCon
 
 @post(
     "/api/v1/breakers/try",
-    guards=[signed_in],
+    guards=[needs("operate")],
     status_code=204,
     opt=spec("System", body=TryRequest, body_example={"connector": "api.example.org"}, status=204),
 )

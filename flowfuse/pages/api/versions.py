@@ -20,7 +20,7 @@ from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import WORKFLOW, spec
 from flowfuse.pages.api.workflows import EXAMPLE
 from flowfuse.pages.changes import Change, changes
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 
 BASE = "/api/v1/workflows/{workflow:str}/versions"
 DRAFT = "draft"
@@ -65,7 +65,7 @@ async def state_of(workspace: str, workflow: str, name: str, workflows: Workflow
 
 @post(
     BASE,
-    guards=[signed_in],
+    guards=[needs("build")],
     opt=spec(
         "Versions", body=NameRequest, body_example={"note": "Before the move"}, answer=Version, status=201
     ),
@@ -94,7 +94,7 @@ async def get_version(
 
 @post(
     f"{BASE}/{{number:int}}/restore",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec(
         "Versions", answer={"type": "object", "required": ["seq"], "properties": {"seq": {"type": "integer"}}}
@@ -110,7 +110,7 @@ async def restore_version(
 
 @get(
     "/api/v1/workflows/{workflow:str}/compare",
-    guards=[signed_in],
+    guards=[needs("read")],
     opt=spec(
         "Versions",
         query={"a": "A version's number, or “draft”.", "b": "The same, of what came later (“draft”)."},
@@ -141,7 +141,7 @@ def _shown(change: Change) -> dict[str, Any]:
 
 @get(
     "/api/v1/export",
-    guards=[signed_in],
+    guards=[needs("read")],
     opt=spec(
         "Workflows", query={"tag": "Only with this tag.", "folder": "Only in this folder."}, answer=BUNDLE
     ),
@@ -161,7 +161,7 @@ async def export_all(request: Asked, workflows: NamedDependency[WorkflowReposito
 
 @post(
     "/api/v1/import",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec("Workflows", body=ImportRequest, body_example={"workflows": [EXAMPLE]}, answer=Imported),
 )

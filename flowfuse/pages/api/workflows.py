@@ -19,8 +19,9 @@ from flowfuse.errors import WorkflowInvalid
 from flowfuse.model import Problem, Value, Version, WorkflowSummary
 from flowfuse.pages.api.body import answer, if_match, number, read_json
 from flowfuse.pages.api.spec import WORKFLOW, items_of, spec
+from flowfuse.pages.audit_trail import note
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import needs, signed_in, workspace_of
 
 BASE = "/api/v1/workflows"
 DOCUMENT_MEDIA = ("application/json", "application/yaml")
@@ -93,7 +94,7 @@ async def list_workflows(request: Asked, workflows: NamedDependency[WorkflowRepo
 
 @post(
     BASE,
-    guards=[signed_in],
+    guards=[needs("build")],
     opt=spec(
         "Workflows", body=WORKFLOW, body_example=EXAMPLE, media=DOCUMENT_MEDIA, answer=DRAFT, status=201
     ),
@@ -101,12 +102,13 @@ async def list_workflows(request: Asked, workflows: NamedDependency[WorkflowRepo
 async def create_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
     """Keep a document as a new workflow. JSON or YAML."""
     draft = await drafts.create(workspace_of(request), await _in_thread(request, document.read))
+    note(request, f"/workflows/{draft.summary.id}")
     return _draft_answer(draft, drafts.check(draft.document), 201)
 
 
 @post(
     f"{BASE}/validate",
-    guards=[signed_in],
+    guards=[needs("read")],
     opt=spec(
         "Workflows", body={"type": "object"}, body_example=EXAMPLE, media=DOCUMENT_MEDIA, answer=PROBLEMS
     ),
@@ -127,8 +129,14 @@ async def get_workflow(
     workflows: NamedDependency[WorkflowRepository],
     drafts: NamedDependency[Drafts],
 ) -> Response[Any]:
-    """A workflow with its draft; `Accept: application/yaml` gives the document as YAML."""
+    """A workflow with its draft; `Accept: application/yaml` gives the document as YAML.
+
+    `If-None-Match` with the ETag of a state that is known gives 304 while it is that.
+    """
     draft = await workflows.get(workspace_of(request), workflow)
+    known = [text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")]
+    if _etag(draft) in known:
+        return Response(b"", status_code=304, headers={"etag": _etag(draft)})
     if "yaml" in request.headers.get("accept", ""):
         text = document.to_yaml(draft.document)
         return Response(text, media_type="application/yaml", headers={"etag": _etag(draft)})
@@ -137,7 +145,7 @@ async def get_workflow(
 
 @put(
     f"{BASE}/{{workflow:str}}",
-    guards=[signed_in],
+    guards=[needs("build")],
     opt=spec(
         "Workflows",
         headers={"If-Match": "The ETag of the draft that is replaced."},
@@ -157,7 +165,7 @@ async def put_workflow(
     return _draft_answer(draft, drafts.check(draft.document))
 
 
-@delete(f"{BASE}/{{workflow:str}}", guards=[signed_in], opt=spec("Workflows", status=204))
+@delete(f"{BASE}/{{workflow:str}}", guards=[needs("build")], opt=spec("Workflows", status=204))
 async def delete_workflow(request: Asked, workflow: FromPath[str], drafts: NamedDependency[Drafts]) -> None:
     """Remove a workflow. Its executions stay."""
     await drafts.delete(workspace_of(request), workflow)
@@ -165,7 +173,7 @@ async def delete_workflow(request: Asked, workflow: FromPath[str], drafts: Named
 
 @post(
     f"{BASE}/{{workflow:str}}/operations",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec("Workflows", body=OperationsRequest, body_example=OPERATIONS, answer=Applied),
 )
@@ -191,7 +199,7 @@ async def operate(
 
 @post(
     f"{BASE}/{{workflow:str}}/validate",
-    guards=[signed_in],
+    guards=[needs("read")],
     status_code=200,
     opt=spec("Workflows", answer=PROBLEMS),
 )
@@ -208,7 +216,7 @@ async def validate_workflow(
 
 @post(
     f"{BASE}/{{workflow:str}}/publish",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=200,
     opt=spec("Workflows", body=PublishRequest, body_example={"note": "Ships abroad"}, answer=Version),
 )
@@ -222,7 +230,7 @@ async def publish(
 
 @post(
     f"{BASE}/{{workflow:str}}/unpublish",
-    guards=[signed_in],
+    guards=[needs("build")],
     status_code=204,
     opt=spec("Workflows", status=204),
 )
@@ -242,7 +250,7 @@ async def list_versions(
 
 @post(
     f"{BASE}/{{workflow:str}}/run",
-    guards=[signed_in],
+    guards=[needs("operate")],
     opt=spec(
         "Workflows",
         body=RunRequest,

@@ -1,0 +1,26 @@
+"""Identity: who asks, and what they may."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who asks, and what they may. `user` is empty for the install's own token."""
+
+    workspace: str
+    user: str
+    name: str
+    role: str
+    permissions: frozenset[str]
+    via: str
+    """`token` (the install's), `session`, `key` or `jwt`."""
+    session: str = ""
+    key: str = ""
+    """The id of the API key."""
+    language: str = ""
+    theme: str = ""
+
+    def may(self, permission: str) -> bool:
+        """Whether they have a permission."""
+        return permission in self.permissions

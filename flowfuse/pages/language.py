@@ -1,0 +1,73 @@
+"""What the interface says, in the reader's language: one table a language, by the English words.
+
+English stands where it is said (in templates, in `SENTENCES` of flowfuse/errors.py); web/languages holds
+the others. A text with a number in it has two forms there, for one and for many.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from flowfuse.errors import SENTENCES, FlowFuseError
+from flowfuse.resources import asset_root
+
+LANGUAGES = {"en": "English", "de": "Deutsch"}
+Table = dict[str, str | list[str]]
+
+
+@cache
+def table(language: str) -> Table:
+    """The words of a language by the English ones; empty for English and for what is not there."""
+    if language == "en" or language not in LANGUAGES:
+        return {}
+    path = asset_root("web") / "languages" / f"{language}.json"
+    return msgspec.json.decode(path.read_bytes(), type=Table)
+
+
+def say(language: str, text: str, **values: Any) -> str:
+    """A text in that language, with its `{names}` filled in."""
+    found = table(language).get(text, text)
+    chosen = found if isinstance(found, str) else found[0]
+    return chosen.format_map(values) if values else chosen
+
+
+def say_count(language: str, one: str, many: str, number: int, **values: Any) -> str:
+    """The form that fits the number, `{n}` in it written as that language writes numbers."""
+    found = table(language).get(one)
+    forms = found if isinstance(found, list) else [one, many]
+    shown = number_text(language, number)
+    return forms[0 if number == 1 else 1].format_map({**values, "n": shown})
+
+
+def number_text(language: str, number: float) -> str:
+    """`1,284`, or `1.284` in German."""
+    text = f"{number:,}"
+    return text.translate(_GERMAN) if language == "de" else text
+
+
+_GERMAN = str.maketrans(",.", ".,")
+
+
+def sentence(language: str, error: FlowFuseError) -> str:
+    """An error's sentence in that language."""
+    text = SENTENCES.get(error.code)
+    if language == "en" or text is None or text not in table(language):
+        return error.message
+    try:
+        return say(language, text, **error.parameters)
+    except KeyError:
+        return error.message
+
+
+def chosen_language(wanted: str, accepted: str) -> str:
+    """The reader's choice; else the first language of the browser that there is; else English."""
+    if wanted in LANGUAGES:
+        return wanted
+    for part in accepted.split(","):
+        tag = part.partition(";")[0].strip().lower().partition("-")[0]
+        if tag in LANGUAGES:
+            return tag
+    return "en"
