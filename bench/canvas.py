@@ -70,6 +70,9 @@ class Hand:
         found = {"pan": self._measured(self._pan), "zoom": self._measured(self._zoom)}
         found["marquee"] = self._measured(self._marquee)
         self._approach()
+        # The first drag also opens the card's form, or whatever else comes with choosing it.
+        self._drag()
+        self.page.wait_for_timeout(800)
         found["drag"] = self._measured(self._drag)
         return found
 

@@ -10,9 +10,7 @@ from flowfuse.engine.graph import ITEM, Graph
 from flowfuse.model import Node, Problem, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.pages.summary import FAMILIES, glyph, summary, title, track
-
-PORT_WORDS = {"true": "yes", "false": "no", "default": "else"}
-"""What the ports of a condition are called where people read them."""
+from flowfuse.pages.words import way
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
@@ -146,8 +144,7 @@ def _via(graph: Graph, node_id: str) -> str:
     for _, edge in graph.into[node_id]:
         if len(graph.ports(edge.node) or ()) > 1 and edge.port not in (ITEM, "done"):
             source = graph.nodes[edge.node]
-            way = PORT_WORDS.get(edge.port, edge.port)
-            named.append(f"{title(source, graph.types.get(edge.node))}: {way}")
+            named.append(f"{title(source, graph.types.get(edge.node))}: {way(edge.port)}")
     return " or ".join(named)
 
 

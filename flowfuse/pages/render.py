@@ -79,6 +79,7 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
         initials=words.initials,
         json=text_of,
         took=words.took,
+        way=words.way,
         state=words.state_words,
         step=step,
         tree=tree,

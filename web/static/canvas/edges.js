@@ -74,6 +74,8 @@ export class Edges {
     const start = startOf(source, target, edge)
     const end = endOf(target)
     const d = curve(start, end)
+    if (drawn.d === d && drawn.ports === source.ports.length) return
+    Object.assign(drawn, { d, ports: source.ports.length })
     path.setAttribute('d', d)
     hit?.setAttribute('d', d)
     const words = source.ports.length > 1 && !(target.loop === edge.from && edge.port === 'item') ? edge.port : ''

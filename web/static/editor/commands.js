@@ -2,6 +2,7 @@
 import { openTab } from '../bench.js'
 import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
+import { refusal } from './rules.js'
 import { toast } from './toasts.js'
 import { say } from './words.js'
 
@@ -39,6 +40,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'run-to': () => board.current && runs.part(board.current, 'to'),
     'run-from': () => board.current && runs.part(board.current, 'from'),
     'run-clear': () => runs.clear(),
+    'connect-to': () => finder.choose('Connect to', targets()),
     pin: () => bench.togglePin(),
     'pin-edit': () => bench.editPin(),
     'pin-leave': () => bench.editPin(false),
@@ -58,6 +60,27 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   }
   const finder = new Finder(board, view, commands)
 
+  board.canvas.addEventListener('contextmenu', async (event) => {
+    const id = event.target.closest('[data-node]:not(.edge)')?.dataset.node
+    if (!id) return
+    event.preventDefault()
+    board.select([id])
+    await bench.show()
+    const menu = document.querySelector('#bench-who .menu')
+    if (!menu) return
+    menu.open = true
+    // The node's own menu, where the pointer is.
+    const list = menu.querySelector('.menu-list')
+    list.classList.add('is-here')
+    const { width, height } = list.getBoundingClientRect()
+    list.style.left = `${Math.min(event.clientX, innerWidth - width - 8)}px`
+    list.style.top = `${Math.min(event.clientY, innerHeight - height - 8)}px`
+    menu.addEventListener('toggle', () => {
+      if (menu.open) return
+      list.classList.remove('is-here')
+      list.style.left = list.style.top = ''
+    })
+  })
   const file = document.getElementById('import-file')
   file.addEventListener('change', async () => {
     if (file.files[0]) pasteText(await file.files[0].text(), file.files[0].name)
@@ -113,6 +136,15 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const free = box.ports.find((port) => !board.links().some((edge) => edge.from === from && edge.port === port))
     const port = box.tray ? 'done' : free ?? box.ports[0]
     return { from, port, near: board.element(from) }
+  }
+
+  /** All that can come behind the chosen node, by port: for hands that cannot draw a line. */
+  function targets() {
+    const from = board.current
+    const ports = board.boxes.get(from)?.ports ?? []
+    return ports.flatMap((port) => store.doc.nodes.filter(({ id }) => !refusal(board, from, port, id)).map(({ id }) => ({
+      words: board.titleOf(id), hint: ports.length > 1 ? `by “${port}”` : '', run: () => actions.connect(from, port, id),
+    })))
   }
 
   function showSelection() {
