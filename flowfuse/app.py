@@ -18,6 +18,7 @@ from flowfuse.config import Config
 from flowfuse.data.accounts import Accounts
 from flowfuse.data.audit import AuditLog
 from flowfuse.data.backup import Backups
+from flowfuse.data.breakers import BreakerRepository
 from flowfuse.data.calls import WebhookCalls
 from flowfuse.data.database import Database
 from flowfuse.data.dead_letters import DeadLetters
@@ -208,6 +209,7 @@ class Engine:
             executions=self.executions,
             workflows=self.workflows,
             follow_ups=follow_ups,
+            breakers=BreakerRepository(self.database),
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, self.vault),
@@ -215,6 +217,7 @@ class Engine:
             max_running=config.max_running,
             max_pending=config.max_pending,
             resume_url=self._resume_url,
+            breaker_failures=config.breaker_failures,
         )
         self.history = History(self.executions, self.workflows, self.state, self.controller)
         self.follow_ups = FollowUps(
@@ -262,10 +265,10 @@ class Engine:
             self._allow_addresses(WORKSPACE, await self.preferences.get(WORKSPACE))
             await self.controller.open()
             stack.push_async_callback(self.drain)
+            self.supervisor.run("follow-ups", self.follow_ups.work)
             if work:
                 self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
-                self.supervisor.run("follow-ups", self.follow_ups.work)
                 self.supervisor.run("retention", self._collect)
                 self.supervisor.run("backups", lambda: self.backups.work(self.preferences))
                 if self.controller.died:

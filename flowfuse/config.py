@@ -67,6 +67,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     network: Network = msgspec.field(default_factory=Network)
     max_running: Annotated[int, Meta(ge=1)] = 200
     max_pending: Annotated[int, Meta(ge=1)] = 1_000_000
+    breaker_failures: Annotated[int, Meta(ge=1)] = 50
+    """So many failed calls within five minutes open a workspace's circuit breaker."""
     grace: Annotated[float, Meta(ge=0, le=86400)] = 10.0
     """How long running nodes may go on after SIGTERM."""
     master_key: str | None = None
@@ -162,6 +164,7 @@ _NAMES = {
     "FLOWFUSE_MAX_RUNNING": "max_running",
     "FLOWFUSE_MAX_PENDING": "max_pending",
     "FLOWFUSE_GRACE": "grace",
+    "FLOWFUSE_BREAKER_FAILURES": "breaker_failures",
     "FLOWFUSE_DEMOS": "demos",
     "FLOWFUSE_LOG_LEVEL": "log_level",
 }

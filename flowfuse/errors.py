@@ -5,7 +5,8 @@ FlowFuseError
                      ScheduleInvalid  TooLarge  ConditionMissing  MethodNotTaken
   NotFound  Denied  SignInNeeded  CallDenied  WrongPassword  CodeSpent
   Conflict           StaleVersion  Duplicate  IllegalTransition
-  Unavailable        TooManyAttempts  QueueFull  DiskLow  VaultLocked  Draining  DatabaseUnavailable
+  Unavailable        TooManyAttempts  QueueFull  CircuitOpen  DiskLow  VaultLocked  Draining
+                     DatabaseUnavailable
                      ServerLost  Refused  FileNotKept  HookLocked
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
@@ -67,6 +68,7 @@ SENTENCES: dict[str, str] = {
     "segment_broken": "The stored data of execution {execution} is damaged ({reason}).",
     "database_damaged": "The database is damaged ({reason}). Stop FlowFuse and run: flowfuse restore latest",
     "migration_failed": "{reason}",
+    "circuit_open": "Too many calls have failed, so none is made before {at}.",
     "disk_low": "The disk of the data folder has only {free} MB left, so nothing new is accepted. Make room.",
     "backup_invalid": "The backup {path}: {reason}",
     "internal": "Something went wrong inside FlowFuse. The server's log has the details.",
@@ -252,6 +254,16 @@ class Draining(Unavailable):
     """The server got SIGTERM and takes no new work."""
 
     code = "draining"
+
+
+class CircuitOpen(Unavailable):
+    """The workspace's breaker is open: what needs calls has to wait."""
+
+    code = "circuit_open"
+
+    def __init__(self, *, retry_after: float, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.retry_after = max(1.0, retry_after)
 
 
 class DiskLow(Unavailable):

@@ -43,6 +43,15 @@ class WorkflowChanged(Struct, frozen=True):
     seq: int = 0
 
 
+class BreakerChanged(Struct, frozen=True):
+    """A circuit breaker has opened, or closed again. `connector` is empty for a workspace as a whole."""
+
+    workspace: str
+    connector: str
+    state: str
+    until: int
+
+
 class FollowUpNoted(Struct, frozen=True):
     """Something was noted that is to be done because a run has ended."""
 

@@ -224,6 +224,8 @@ class NodeType:
     output: ClassVar[Any] = Any
     default_timeout: ClassVar[float | None] = None
     takes_credential: ClassVar[bool] = False
+    remote: ClassVar[bool] = False
+    """Whether it calls another service: its failures count for the circuit breaker."""
     lazy_names: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Names beyond the usual that expressions of a lazy field see, by field."""
     example: ClassVar[Mapping[str, Any]] = {}
@@ -259,6 +261,10 @@ class NodeType:
     def needs_credential(self, config: Mapping[str, Any]) -> bool:
         """Whether a node placed with this config cannot do without a credential."""
         return False
+
+    def connector_of(self, params: Any) -> str:
+        """What a remote node calls, as the breaker counts it: a host, a service."""
+        return self.type
 
     def prepare(self, config: Config) -> Callable[[Any], Outcome]:
         """The closure of one placed pure node; it is called with the running frame."""

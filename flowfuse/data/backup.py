@@ -25,6 +25,7 @@ from flowfuse import __version__
 from flowfuse.clock import Clock
 from flowfuse.data.database import connect, newest_schema
 from flowfuse.data.preferences import BackupSettings, PreferenceStore
+from flowfuse.data.storage import reserve_of
 from flowfuse.errors import BackupInvalid
 from flowfuse.model import WORKSPACE
 
@@ -77,6 +78,7 @@ class Backups:
         path = target if target is not None else self.place / name_of(now)
         part = path.with_name(path.name + ".part")
         try:
+            self._check_room(path.parent)
             if path.exists():
                 raise BackupInvalid(path=str(path), reason="there is something by that name already")
             shutil.rmtree(part, ignore_errors=True)
@@ -90,6 +92,16 @@ class Backups:
                 path=str(path), reason=getattr(error, "strerror", None) or str(error)
             ) from None
         return Backup(path, manifest)
+
+    def _check_room(self, place: Path) -> None:
+        """A copy must not be what fills the disk. Raises BackupInvalid."""
+        there = next(folder for folder in (place, *place.parents) if folder.exists())
+        usage, size = shutil.disk_usage(there), (self.folder / DATABASE).stat().st_size
+        if usage.free - size < 2 * reserve_of(usage.total):
+            raise BackupInvalid(
+                path=str(place),
+                reason=f"the disk has {usage.free // 1_000_000} MB left, and it needs {size // 1_000_000}",
+            )
 
     def _fill(self, part: Path, now_us: int, reason: str) -> Manifest:
         copy = part / DATABASE

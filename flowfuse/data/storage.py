@@ -68,7 +68,7 @@ class Storage:
         Asked each second, so it is one call to the system.
         """
         usage = shutil.disk_usage(self._folder)
-        reserve = _reserve(usage.total)
+        reserve = reserve_of(usage.total)
         self._low = usage.free < (reserve * RELIEF if self._low else reserve)
         return usage.free if self._low else None
 
@@ -104,7 +104,7 @@ class Storage:
             backups=sizes[3],
             disk_free=disk.free,
             disk_size=disk.total,
-            reserve=_reserve(disk.total),
+            reserve=reserve_of(disk.total),
             accepting=self.low() is None,
             parts=await self._parts(),
         )
@@ -130,7 +130,8 @@ def quick_check(path: Path) -> str | None:
     return None if found == "ok" else found
 
 
-def _reserve(total: int) -> int:
+def reserve_of(total: int) -> int:
+    """The bytes of a disk of that size that are left free, so that what runs can end."""
     return int(min(RESERVE_BYTES, total * RESERVE_SHARE))
 
 

@@ -14,10 +14,12 @@ from functools import partial
 from typing import Any
 
 from flowfuse.clock import Clock, Ids
+from flowfuse.data.breakers import BreakerRepository
 from flowfuse.data.executions import ExecutionRepository, ExecutionWrite
 from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine.admission import Admission
+from flowfuse.engine.breaker import FAILURES, CircuitBreaker
 from flowfuse.engine.calls import Calls
 from flowfuse.engine.executor import NodeExecutor
 from flowfuse.engine.frame import Frame
@@ -35,13 +37,12 @@ from flowfuse.errors import (
     DatabaseUnavailable,
     DiskLow,
     Draining,
-    NodeFailed,
     NotFound,
     QueueFull,
 )
 from flowfuse.events import EventBus, ExecutionAdvanced, FollowUpNoted, RunFinished
 from flowfuse.model import RUNNING, TERMINAL, State, Value
-from flowfuse.node import Catalogue, Output
+from flowfuse.node import Catalogue
 
 log = logging.getLogger("flowfuse.engine")
 
@@ -63,6 +64,7 @@ class ExecutionController:
         executions: ExecutionRepository,
         workflows: WorkflowRepository,
         follow_ups: FollowUpRepository,
+        breakers: BreakerRepository,
         queue: QueueManager,
         state: StateManager,
         executor: NodeExecutor,
@@ -70,6 +72,7 @@ class ExecutionController:
         max_running: int = 200,
         max_pending: int = 1_000_000,
         resume_url: Callable[[bytes], str] = lambda raw: "",
+        breaker_failures: int = FAILURES,
     ) -> None:
         self.clock, self.ids, self._bus = clock, ids, bus
         self._executions, self._workflows = executions, workflows
@@ -77,15 +80,18 @@ class ExecutionController:
         self._catalogue = catalogue
         self._max_running, self._max_pending = max_running, max_pending
         self._resume_url = resume_url
-        self.walker = Walker(executor, clock, random, self)
+        self.breaker = CircuitBreaker(clock, breakers, bus, self, failures=breaker_failures)
+        self.walker = Walker(executor, clock, random, self.breaker, self)
         self.runs: dict[bytes, Run] = {}
         self._plans: dict[bytes, Plan] = {}
         self._answers, self._ends = Waiters(), Waiters()
         self._wakes = Wakes(clock, queue, self)
         self._timers = Timers(clock, self.walker)
-        self._orders = Orders(clock, executions, queue, self._timers, self)
+        self.orders = Orders(clock, executions, queue, self._timers, self)
         self._admission = Admission(clock, queue, self)
-        self._stored = StoredRuns(clock, executions, workflows, queue, state, self._timers, self)
+        self._stored = StoredRuns(
+            clock, executions, workflows, queue, state, self._timers, self.breaker, self
+        )
         executor.caller = Calls(workflows, follow_ups, self)
         self._work = asyncio.Event()
         self.draining = False
@@ -101,6 +107,7 @@ class ExecutionController:
     async def open(self) -> None:
         """Take over what a process before this one left; nothing is run again that was committed."""
         self.died = await self._queue.open()
+        await self.breaker.open()
         await self._stored.open(died=self.died)
         self._work.set()
 
@@ -145,6 +152,7 @@ class ExecutionController:
             for work in run.tasks.values():
                 work.task.cancel()
             self._timers.cancel(run)
+        await self.breaker.close()
         self._answers.tell_all(self.runs)
         self._ends.tell_all(self.runs)
         try:
@@ -208,7 +216,7 @@ class ExecutionController:
             run.also.append(claim(run.id))
         self.walker.accept(run)
         held = plan.workflow.settings.concurrency > 0 and mode != "test"
-        room = not held and self._has_room()
+        room = not held and self._has_room() and not self.breaker.blocked_until(workspace)
         self.enter(run)
         if room:
             self._timers.start(run)
@@ -493,6 +501,11 @@ class ExecutionController:
         """Whether the run is being worked on."""
         return raw in self.runs
 
+    def calls_possible(self) -> None:
+        """A breaker is not in the way any more (for CircuitBreaker)."""
+        self._work.set()
+        self._wakes.by(self.clock.now_us())
+
     def work_waits(self) -> None:
         """There is something to claim or to read again."""
         self._work.set()
@@ -501,43 +514,21 @@ class ExecutionController:
 
     async def pause(self, workspace: str, execution: str) -> None:
         """Start nothing new in a run; what runs is let finish (the seed's pauseExecution)."""
-        await self._orders.pause(workspace, execution)
+        await self.orders.pause(workspace, execution)
 
     async def resume(self, workspace: str, execution: str) -> None:
         """Let a paused run go on (the seed's resumeExecution)."""
-        await self._orders.resume(workspace, execution)
+        await self.orders.resume(workspace, execution)
 
     async def cancel(self, workspace: str, execution: str) -> None:
         """Stop a run for good; a running effect is ended (the seed's cancelExecution)."""
-        await self._orders.cancel(workspace, execution)
+        await self.orders.cancel(workspace, execution)
 
     async def answer(
         self, workspace: str, execution: str, node: str, path: str, answer: str, output: Value = None
     ) -> None:
         """A person's answer for an effect in doubt: `retry`, `done` or `fail`."""
-        await self._orders.answer(workspace, execution, node, path, answer, output)
-
-    async def decide(
-        self, workspace: str, execution: str, node: str, path: str, decision: str, comment: str, by: str
-    ) -> None:
-        """A person's `approved` or `rejected`, for a node that asks."""
-        await self._orders.decide(workspace, execution, node, path, decision, comment, by)
-
-    async def called(self, workspace: str, execution: str, node: str | None, value: Value) -> None:
-        """The address of a run that waits for a call was called."""
-        await self._orders.called(workspace, execution, node, value)
-
-    async def child_ended(
-        self,
-        workspace: str,
-        execution: str,
-        node: str,
-        path: str,
-        child: str,
-        outcome: Output | NodeFailed,
-    ) -> bool:
-        """A run that a node called has ended; whether its caller was told, or needs not to be."""
-        return await self._orders.child_ended(workspace, execution, node, path, child, outcome)
+        await self.orders.answer(workspace, execution, node, path, answer, output)
 
     async def in_hand(self, workspace: str, raw: bytes) -> Run:
         """The run, loaded where it is not in memory; it stays there until `let_go`."""

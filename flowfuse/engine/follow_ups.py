@@ -113,7 +113,7 @@ class FollowUps:
         if parent is None or detail.execution.finished is None:
             return True
         caller = msgspec.json.decode(parent, type=Caller)
-        return await self._controller.child_ended(
+        return await self._controller.orders.child_ended(
             each.workspace, caller.execution, caller.node, caller.path, detail.execution.id, _outcome(detail)
         )
 

@@ -43,6 +43,7 @@ _WAITING = {
     "call": "waiting",
     "approval": "approving",
     "workflow": "calling",
+    "breaker": "waiting",
 }
 """What a node that waits is said to be doing, by what it waits for."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -108,15 +109,18 @@ class QueueManager:
                 recovered.resume.append(place)
         return recovered
 
-    async def claim_pending(self, limit: int, now_us: int) -> list[tuple[str, bytes]]:
-        """Take the pending executions that are next by priority and age."""
+    async def claim_pending(
+        self, limit: int, now_us: int, blocked: Sequence[str] = ()
+    ) -> list[tuple[str, bytes]]:
+        """Take the pending executions that are next by priority and age, but of no blocked workspace."""
+        others = f"AND workspace_id NOT IN ({', '.join('?' * len(blocked))}) " if blocked else ""
 
         def claim(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
             # The state is written out: a partial index serves only what is known without parameters.
             rows = connection.execute(
                 "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = 0 "
-                "AND waiting IS NULL ORDER BY priority DESC, id LIMIT ?",
-                (limit,),
+                f"AND waiting IS NULL {others}ORDER BY priority DESC, id LIMIT ?",
+                (*blocked, limit),
             ).fetchall()
             connection.executemany(
                 "UPDATE executions SET state = ?, epoch = ?, started = ? WHERE id = ? AND state = ?",
@@ -125,6 +129,10 @@ class QueueManager:
             return [(row["workspace_id"], bytes(row["id"])) for row in rows]
 
         claimed: list[tuple[str, bytes]] = await self._database.write(claim)
+        if blocked:
+            # Those that are left out are still pending.
+            self.pending = max(0, self.pending - len(claimed))
+            return claimed
         # Fewer than asked for were all there are, but for those that are just being accepted.
         self.pending = max(0, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
         return claimed

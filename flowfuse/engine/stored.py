@@ -14,6 +14,7 @@ from typing import Protocol
 from flowfuse.clock import Clock, id_text
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
+from flowfuse.engine.breaker import CircuitBreaker
 from flowfuse.engine.plan import MissingType, Plan
 from flowfuse.engine.queue import CLAIM_BATCH, QueueManager, Recovered
 from flowfuse.engine.replay import Replay
@@ -63,10 +64,12 @@ class StoredRuns:
         queue: QueueManager,
         state: StateManager,
         timers: Timers,
+        breaker: CircuitBreaker,
         host: Host,
     ) -> None:
         self._clock, self._executions, self._workflows = clock, executions, workflows
         self._queue, self._state, self._timers, self._host = queue, state, timers, host
+        self._breaker = breaker
         self._recovered = Recovered()
         self._alone: bytes | None = None
         self._reread: set[tuple[str, bytes]] = set()
@@ -130,7 +133,10 @@ class StoredRuns:
     async def _claim(self, room: int) -> list[tuple[str, bytes]]:
         resume = self._recovered.resume
         if not resume:
-            return await self._queue.claim_pending(room, self._clock.now_us()) if self._queue.pending else []
+            if not self._queue.pending:
+                return []
+            blocked = self._breaker.blocked_workspaces()
+            return await self._queue.claim_pending(room, self._clock.now_us(), blocked)
         # One after the other: what is claimed counts as under way, should the process die now.
         place = resume[0]
         await self._queue.claim([place])

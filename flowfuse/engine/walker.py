@@ -17,6 +17,7 @@ import msgspec
 
 from flowfuse.clock import Clock, id_bytes
 from flowfuse.engine import records
+from flowfuse.engine.breaker import CircuitBreaker
 from flowfuse.engine.executor import NodeExecutor, as_node_error, error_route, pinned_outcome, retry_delay
 from flowfuse.engine.frame import Frame, halted, scope_result
 from flowfuse.engine.loops import Loops, LoopState, inside
@@ -55,8 +56,15 @@ class UnknownFault(NodeFailed):
 class Walker:
     """Walks the plans of runs."""
 
-    def __init__(self, executor: NodeExecutor, clock: Clock, random: Callable[[], float], host: Host) -> None:
-        self.executor, self.clock, self.host = executor, clock, host
+    def __init__(
+        self,
+        executor: NodeExecutor,
+        clock: Clock,
+        random: Callable[[], float],
+        breaker: CircuitBreaker,
+        host: Host,
+    ) -> None:
+        self.executor, self.clock, self.breaker, self.host = executor, clock, breaker, host
         self._random = random
         self.loops = Loops(self)
 
@@ -359,31 +367,42 @@ class Walker:
         self, frame: Frame, node: NodePlan, first_us: int, params: Params, attempt: int = 1, at_us: int = 0
     ) -> None:
         """Record an attempt; its effect leaves after the commit."""
+        trial = False
+        if node.type.remote:
+            connector = node.type.connector_of(params)
+            until, trial = self.breaker.admit(frame.run.workspace, connector)
+            if until:
+                self.wait(frame, node, Wait(until, "breaker", attempt), attempt, first_us)
+                return
         self.executor.begin(frame, node, attempt, at_us or first_us)
         frame.active += 1
-        frame.run.launches.append(partial(self._launch, frame, node, params, attempt, first_us))
+        frame.run.launches.append(partial(self._launch, frame, node, params, attempt, first_us, trial))
 
-    def _launch(self, frame: Frame, node: NodePlan, params: Params, attempt: int, first_us: int) -> None:
+    def _launch(
+        self, frame: Frame, node: NodePlan, params: Params, attempt: int, first_us: int, trial: bool
+    ) -> None:
         run = frame.run
         if run.state is not RUNNING and run.state is not State.paused:
             return
         if run.failures and halted(frame):
             # Something failed while the attempt was being committed: it does not leave any more.
             frame.active -= 1
+            if trial:
+                self.breaker.released(run.workspace, node.type.connector_of(params))
             self.check(frame)
             self.advance(run)
             return
         crash_point("before_effect")
         work = Work(frame, node, attempt)
-        work.begin(self._effect(work, params, first_us))
+        work.begin(self._effect(work, params, first_us, trial))
         self.host.live(run, node, frame)
 
-    async def _effect(self, work: Work, params: Params, first_us: int) -> None:
+    async def _effect(self, work: Work, params: Params, first_us: int, trial: bool = False) -> None:
         frame, node, attempt = work.frame, work.node, work.attempt or 1
         result: Outcome | NodeFailed
         frame.now_us = first_us
         try:
-            result = await self.executor.run_effect(frame, node, params, attempt)
+            result = await self._called(frame, node, params, attempt, trial)
         except NodeFailed as error:
             result = error
         except FlowFuseError as error:
@@ -396,6 +415,25 @@ class Walker:
             return
         self._effect_ended(frame, node, result, attempt, first_us)
         self.advance(frame.run)
+
+    async def _called(
+        self, frame: Frame, node: NodePlan, params: Params, attempt: int, trial: bool
+    ) -> Outcome:
+        """Run a node with effects; what it came to counts for the breaker, if it calls another service."""
+        if not node.type.remote:
+            return await self.executor.run_effect(frame, node, params, attempt)
+        workspace, connector = frame.run.workspace, node.type.connector_of(params)
+        try:
+            result = await self.executor.run_effect(frame, node, params, attempt)
+        except NodeFailed as error:
+            self.breaker.ended(workspace, connector, error, trial=trial)
+            raise
+        except asyncio.CancelledError:
+            if trial:
+                self.breaker.released(workspace, connector)
+            raise
+        self.breaker.ended(workspace, connector, result, trial=trial)
+        return result
 
     def interrupt(self, run: Run, under: LoopState | None = None) -> None:
         """End what runs of a run, or only of the body of one loop; effects are noted as interrupted."""
@@ -513,6 +551,12 @@ class Walker:
         del run.waits[(waiting.node.index, waiting.frame.path)]
         self._effect_ended(waiting.frame, waiting.node, result, waiting.attempt, waiting.first_us)
 
+    def _is_due(self, waiting: Waiting, run: Run) -> bool:
+        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace):
+            # It may have closed before its time.
+            return True
+        return 0 < waiting.until_us <= run.now_us
+
     def _over(self, run: Run, waiting: Waiting) -> Output | NodeFailed:
         """What a wait comes to when its time is over."""
         if waiting.why == "time":
@@ -532,11 +576,14 @@ class Walker:
     def wake(self, run: Run) -> None:
         """End the waits whose time has come."""
         run.now_us = self.clock.now_us()
-        due = [key for key, each in run.waits.items() if 0 < each.until_us <= run.now_us]
+        due = [key for key, each in run.waits.items() if self._is_due(each, run)]
         for key in due:
             # One that ended badly may have stopped the frame, and taken the other waits with it.
             waiting = run.waits.get(key)
-            if waiting is not None:
+            if waiting is not None and waiting.why == "breaker":
+                del run.waits[key]
+                self.attempt_again(waiting.frame, waiting.node, waiting.data, waiting.first_us)
+            elif waiting is not None:
                 self.end_wait(run, waiting, self._over(run, waiting))
         self.advance(run)
 

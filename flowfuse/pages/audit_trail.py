@@ -72,6 +72,7 @@ ACTIONS: dict[str, str] = {
     "retry": "retried",
     "requeue": "queued again",
     "discard": "discarded",
+    "try_breaker": "had a call tried through the breaker",
     "pause": "paused",
     "resume": "resumed",
     "cancel": "cancelled",

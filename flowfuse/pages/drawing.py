@@ -51,6 +51,12 @@ class Drawing(Struct, frozen=True, kw_only=True):
         return self.summary.seq
 
     @property
+    def triggers(self) -> list[NodeView]:
+        """What a run by hand can start at; first what is made for it."""
+        found = [node for node in self.graph.nodes if not node.takes_input and not node.disabled]
+        return sorted(found, key=lambda node: node.type != "trigger.manual")
+
+    @property
     def is_large(self) -> bool:
         """Whether its outline is drawn only where it is asked for."""
         return len(self.nodes) > LARGE
@@ -135,7 +141,7 @@ class Drawings:
 
     def parts(self, drawing: Drawing, *, outline: bool) -> dict[str, str]:
         """What stands around the canvas and changes with the draft, by the id of its element."""
-        names = ("publish", "problems", "outline") if outline else ("publish", "problems")
+        names = ("publish", "problems", "start", *(("outline",) if outline else ()))
         return {
             name: self._render(f"editor/_{name}.html", drawing=drawing, workflow=drawing.summary)
             for name in names

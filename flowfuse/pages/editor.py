@@ -25,7 +25,6 @@ from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.form import form_of
-from flowfuse.pages.graph import GraphView, NodeView
 from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.page import chosen_tab, page
 from flowfuse.pages.palette import palette
@@ -99,7 +98,6 @@ async def editor_page(
         cards=_data({id: drawings.card(workflow, view) for id, view in drawing.cards.items()}),
         chosen=request.query_params.get("node", ""),
         tab=chosen_tab(request, TABS, "node"),
-        triggers=_triggers(drawing.graph),
         kinds=KINDS,
         ghosts=[entry for entry in palette(catalogue) if entry.type in STARTS],
         input_text=await _input_text(request, drawing.draft, executions, history),
@@ -312,12 +310,6 @@ def shown_json(value: Value) -> str:
     """A value as JSON text for reading, cut where it is very long."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
     return text if len(text) <= SHOWN_JSON else text[:SHOWN_JSON] + "\n…"
-
-
-def _triggers(graph: GraphView) -> list[NodeView]:
-    """What a run by hand can start at; first what is made for it."""
-    triggers = [node for node in graph.nodes if not node.takes_input and not node.disabled]
-    return sorted(triggers, key=lambda node: node.type != "trigger.manual")
 
 
 def _hooks(request: Asked, draft: Draft) -> list[HookAddress]:

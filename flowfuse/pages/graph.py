@@ -9,10 +9,8 @@ from msgspec import UNSET, Struct
 from flowfuse.engine.graph import ITEM, Graph
 from flowfuse.model import Node, Problem, Workflow
 from flowfuse.node import Catalogue
-from flowfuse.pages.summary import FAMILIES, glyph, summary, title
-
-PORT_WORDS = {"true": "yes", "false": "no", "default": "else"}
-"""What the ports of a condition are called where people read them."""
+from flowfuse.pages.summary import FAMILIES, glyph, summary, title, track
+from flowfuse.pages.words import way
 
 
 class NodeView(Struct, frozen=True, kw_only=True):
@@ -32,6 +30,8 @@ class NodeView(Struct, frozen=True, kw_only=True):
     disabled: bool
     via: str
     problem: str
+    trouble: str = ""
+    track: str = ""
     pinned: bool = False
     waits_for_one: bool = False
     body: int = 0
@@ -76,7 +76,11 @@ def graph_view(workflow: Workflow, catalogue: Catalogue, problems: Sequence[Prob
     """The document as it is drawn. Works on any draft, whatever is wrong with it."""
     graph = Graph(workflow, catalogue)
     marked = _marks(problems)
-    nodes = [_node_view(graph, graph.nodes[name], marked.get(name, "")) for name in _reading_order(graph, "")]
+    unmarked = ("", "")
+    nodes = [
+        _node_view(graph, graph.nodes[name], *marked.get(name, unmarked))
+        for name in _reading_order(graph, "")
+    ]
     return GraphView(
         nodes=nodes,
         edges=[_edge_view(graph, edge.node, edge.port, edge.target) for _, edge in graph.edges],
@@ -95,7 +99,7 @@ def _reading_order(graph: Graph, scope: str) -> list[str]:
     ]
 
 
-def _node_view(graph: Graph, node: Node, problem: str) -> NodeView:
+def _node_view(graph: Graph, node: Node, problem: str, trouble: str) -> NodeView:
     node_type = graph.types.get(node.id)
     leaving = [edge.port for _, edge in graph.out[node.id]]
     ports = graph.ports(node.id) or tuple(dict.fromkeys(leaving))
@@ -116,6 +120,8 @@ def _node_view(graph: Graph, node: Node, problem: str) -> NodeView:
         disabled=node.disabled,
         via=_via(graph, node.id),
         problem=problem,
+        trouble=trouble,
+        track=track(node),
         pinned=node.pinned is not UNSET,
         waits_for_one=node.join == "any" and len(graph.into[node.id]) > 1,
         body=sum(inner == node.id for inner in graph.scope.values()),
@@ -138,18 +144,17 @@ def _via(graph: Graph, node_id: str) -> str:
     for _, edge in graph.into[node_id]:
         if len(graph.ports(edge.node) or ()) > 1 and edge.port not in (ITEM, "done"):
             source = graph.nodes[edge.node]
-            way = PORT_WORDS.get(edge.port, edge.port)
-            named.append(f"{title(source, graph.types.get(edge.node))}: {way}")
+            named.append(f"{title(source, graph.types.get(edge.node))}: {way(edge.port)}")
     return " or ".join(named)
 
 
-def _marks(problems: Sequence[Problem]) -> dict[str, str]:
-    """The worst severity of each node's problems."""
-    marks: dict[str, str] = {}
+def _marks(problems: Sequence[Problem]) -> dict[str, tuple[str, str]]:
+    """The worst severity of each node's problems, and what the first of that severity says."""
+    marks: dict[str, tuple[str, str]] = {}
     for problem in problems:
         head, _, rest = problem.path.partition(".")
         if head == "nodes" and rest:
             name = rest.partition(".")[0]
-            if marks.get(name) != "error":
-                marks[name] = problem.severity
+            if name not in marks or (problem.severity == "error" and marks[name][0] != "error"):
+                marks[name] = (problem.severity, problem.message)
     return marks

@@ -17,6 +17,7 @@ import msgspec
 from flowfuse.clock import Clock, id_text
 from flowfuse.data.files import FileStore
 from flowfuse.data.workflows import Content, Hook, WorkflowRepository
+from flowfuse.engine.breaker import circuit_open
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts, webhooks_of
 from flowfuse.engine.history import History
@@ -230,6 +231,7 @@ class Hooks:
             await send_whole(send, 405, [PROBLEM, (b"allow", allowed.encode())], problem_bytes(error, 405))
             return
         value, delivery = await self._read(target, params, scope, receive)
+        self._check_breaker(target)
         run = self._controller.start(
             target.workspace, target.workflow, target.content_id, target.plan, target.node, value,
             mode=target.mode, delivery=delivery,
@@ -283,6 +285,14 @@ class Hooks:
             boundary = (found[1] or found[2]) if found else ""
             return await read_parts(receive, limit, length, boundary, check, self._files, target.workspace), 0
         return await read_file(receive, limit, length, kind, check, self._files, target.workspace), 0
+
+    def _check_breaker(self, target: Target) -> None:
+        """While no call may be made, who waits for an answer is told so at once. Raises CircuitOpen."""
+        if target.params.respond == "at_once":
+            return
+        until = self._controller.breaker.blocked_until(target.workspace)
+        if until:
+            raise circuit_open(until, self._controller.clock.now_us())
 
     async def _answer(self, run: Run, target: Target, send: Any) -> None:
         # What has ended already in one commit, its acceptance, is safe with that; all else is told of.

@@ -88,7 +88,7 @@ async def decide_in_inbox(
     """Decide; the run goes on. Raises NotFound, Conflict where somebody else was quicker."""
     form, identity = await read_form(request, DecisionForm), identity_of(request)
     if form.answer in ("approved", "rejected"):
-        await controller.decide(
+        await controller.orders.decide(
             identity.workspace, execution, form.node, form.path, form.answer, form.comment, identity.name
         )
     else:

@@ -86,6 +86,7 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
         took=words.took,
         day=jinja2.pass_context(_day),
         clock=jinja2.pass_context(_clock),
+        way=words.way,
         state=words.state_words,
         step=step,
         tree=tree,

@@ -53,5 +53,5 @@ async def resume_by_call(
     except OutputInvalid as error:
         raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
     node = query.get("node")
-    await controller.called(workspace, execution, node if isinstance(node, str) else None, value)
+    await controller.orders.called(workspace, execution, node if isinstance(node, str) else None, value)
     return answer({"id": execution, "status": "resumed"})

@@ -54,6 +54,11 @@ def summary(node: Node, node_type: NodeType | None) -> str:
     return _short(words or node_type.summary)
 
 
+def track(node: Node) -> str:
+    """What a while loop goes round for; empty for every other node."""
+    return _short(_bare(node.config.get("condition")))[:40] if node.type == "loop.while" else ""
+
+
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _LENGTH else line[: _LENGTH - 1] + "…"

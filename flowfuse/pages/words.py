@@ -39,6 +39,15 @@ STATES = {
 }
 
 
+PORT_WORDS = {"true": "yes", "false": "no", "default": "else"}
+"""What the ports of a condition are called where people read them."""
+
+
+def way(port: str) -> str:
+    """A port as people call it."""
+    return PORT_WORDS.get(port, port)
+
+
 def state_words(execution: Execution) -> StateWords:
     """The state of a run; a durable wait is told apart from work, though both are `running`."""
     waits = execution.state == "running" and execution.waiting

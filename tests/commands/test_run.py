@@ -146,3 +146,21 @@ def test_beside_a_server_the_server_runs_it(
         "run", "call.json", "--input", f'{{"url": "{witness.base}"}}', "--json", "--data", "data"
     )
     assert (denied.code, denied.json["error"]["code"]) == (1, "address_denied")
+
+
+def test_a_workflow_that_runs_another(flowfuse: Command, write: Callable[[str, Any], str]) -> None:
+    child = {"id": "child", "nodes": [{"id": "go", "type": "trigger.manual"}], "edges": []}
+    assert flowfuse("import", write("child.json", child), "--publish", "--data", "data").code == 0
+    parent = {
+        "nodes": [
+            {"id": "go", "type": "trigger.manual"},
+            {
+                "id": "call",
+                "type": "action.run_workflow",
+                "config": {"workflow": "child", "input": "{{ trigger }}"},
+            },
+        ],
+        "edges": [{"from": "go", "to": "call"}],
+    }
+    ended = flowfuse("run", write("parent.json", parent), "--input", "7", "--data", "data", "--json")
+    assert (ended.code, ended.json["result"]) == (0, 7)

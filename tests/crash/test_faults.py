@@ -409,7 +409,7 @@ def test_a_run_that_is_under_way_when_the_disk_fills(
     server: Callable[..., Server], small_disk: Path, witness: Witness
 ) -> None:
     """What it did is done; what could not be kept is tried again, under the same key, once there is room."""
-    running = server("disk/data").start()
+    running = server("disk/data", FLOWFUSE_BREAKER_FAILURES="1000000000").start()
     running.publish(effects())
     reached, go_on = threading.Event(), threading.Event()
     witness.hold = (reached, go_on)

@@ -132,3 +132,16 @@ def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
     assert "schema 3" in made.manifest.reason
     assert backups.before_migration(newest_schema(MIGRATIONS)) is None
     assert backups.before_migration(0) is None
+
+
+def test_a_backup_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+    from collections import namedtuple
+
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**10, 10**10 - 150_000_000, 150_000_000))
+    with sqlite3.connect(tmp_path / "flowfuse.db"):
+        backups = Backups(tmp_path, MIGRATIONS, Moved())  # type: ignore[arg-type]
+        with pytest.raises(BackupInvalid, match="150 MB left"):
+            backups.make()
+    assert backups.list() == []

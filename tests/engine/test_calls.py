@@ -289,7 +289,7 @@ def test_a_run_waits_for_its_address_to_be_called(world: World, engine: Engine) 
     engine.advance(1)
     assert engine.quiet()
     engine = world.reboot()
-    engine.do(engine.controller.called(WORKSPACE, id_text(started.id), None, {"body": 1}))
+    engine.do(engine.controller.orders.called(WORKSPACE, id_text(started.id), None, {"body": 1}))
     engine.finish(started.id)
     assert engine.detail(started.id).result == {"v": {"body": 1}}
 
@@ -308,11 +308,11 @@ def test_several_waits_have_to_be_named(engine: Engine) -> None:
     engine.advance(1)
     name = id_text(started.id)
     with pytest.raises(Conflict, match="a, b"):
-        engine.do(engine.controller.called(WORKSPACE, name, None, 1))
-    engine.do(engine.controller.called(WORKSPACE, name, "b", 2))
+        engine.do(engine.controller.orders.called(WORKSPACE, name, None, 1))
+    engine.do(engine.controller.orders.called(WORKSPACE, name, "b", 2))
     with pytest.raises(NotFound):
-        engine.do(engine.controller.called(WORKSPACE, name, "b", 2))
-    engine.do(engine.controller.called(WORKSPACE, name, None, 1))
+        engine.do(engine.controller.orders.called(WORKSPACE, name, "b", 2))
+    engine.do(engine.controller.orders.called(WORKSPACE, name, None, 1))
     engine.finish(started.id)
     assert engine.detail(started.id).result == {"a": 1, "b": 2}
 
@@ -329,6 +329,8 @@ def test_a_person_decides(world: World, engine: Engine, decision: str) -> None:
     asked = of(engine.detail(started.id), "ask")
     assert (asked.state, asked.waits_for) == ("approving", {"title": "Pay 12?", "details": {"n": 12}})
     engine = world.reboot()
-    engine.do(engine.controller.decide(WORKSPACE, id_text(started.id), "ask", "", decision, "fine", "me"))
+    engine.do(
+        engine.controller.orders.decide(WORKSPACE, id_text(started.id), "ask", "", decision, "fine", "me")
+    )
     engine.finish(started.id)
     assert engine.detail(started.id).result == {"v": "fine" if decision == "approved" else 12}

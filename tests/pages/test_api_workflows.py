@@ -279,3 +279,10 @@ def test_health_needs_nobody_to_be_signed_in(server: LocalServer) -> None:
     for path in ("/health", "/ready", "/api/v1/health", "/api/v1/ready"):
         answer = request("GET", server.base + path)
         assert (answer.status, answer.headers["content-type"]) == (200, "application/json"), path
+
+
+def test_a_state_that_is_known_is_not_sent_again(server: LocalServer) -> None:
+    made = server.api("POST", "/workflows", {"id": "known", "nodes": [], "edges": []})
+    etag = made.headers["etag"]
+    assert server.api("GET", "/workflows/known", if_none_match=f'"0", {etag}').status == 304
+    assert server.api("GET", "/workflows/known", if_none_match='"0"').status == 200

@@ -421,3 +421,49 @@ def test_code_is_checked_completed_and_tried(page: Page, server: LocalServer) ->
     page.keyboard.type("return 1 +")
     expect(page.locator(".monaco .squiggly-error").first).to_be_visible()
     expect(page.locator("#form .ferr:visible").first).to_contain_text("Line 1")
+
+
+def test_a_rectangle_chooses_and_what_is_chosen_is_aligned(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    move = {"id": "m", "kind": "set", "node": "second", "path": "position", "value": {"x": 500, "y": 40}}
+    server.api("POST", f"/workflows/{flow}/operations", {"operations": [move]})
+    open_editor(page, flow)
+    one, other = card(page, "first").bounding_box(), card(page, "second").bounding_box()
+    assert one is not None
+    assert other is not None
+    page.keyboard.down("Shift")
+    page.mouse.move(one["x"] - 10, one["y"] - 30)
+    page.mouse.down()
+    page.mouse.move(other["x"] + 40, other["y"] + 90, steps=5)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    expect(page.locator("#sel-n")).to_have_text("2 nodes")
+    page.get_by_role("button", name="Align at the top").click()
+    assert _eventually(lambda: node(server, flow, "second")["position"] == {"x": 500, "y": 0})
+    page.keyboard.press("Control+z")
+    assert _eventually(lambda: node(server, flow, "second")["position"] == {"x": 500, "y": 40})
+
+
+def test_a_thumb_connects_by_a_list(browser: Browser, server: LocalServer, flow: str) -> None:
+    with signed_in(browser, server, viewport={"width": 390, "height": 844}) as page:
+        open_editor(page, flow)
+        page.locator("#outline .orow[data-node=go]").click()
+        page.locator("#bench-who summary").click()
+        page.get_by_role("menuitem", name="Connect to").click()
+        page.locator("#find-list").get_by_text("Second").click()
+        assert _eventually(lambda: ("go", "second") in edges(server, flow))
+
+
+def test_a_right_click_opens_the_nodes_menu_there(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    card(page, "second").click(button="right")
+    item = page.get_by_role("menuitem", name="Duplicate")
+    expect(item).to_be_visible()
+    x, _ = middle(card(page, "second"))
+    box = page.locator("#bench-who .menu-list").bounding_box()
+    assert box is not None
+    assert abs(box["x"] - x) < 20
+    item.click()
+    assert _eventually(lambda: len(draft(server, flow)["nodes"]) == 4)
+    expect(page.locator(".menu[open]")).to_have_count(0)

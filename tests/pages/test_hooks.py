@@ -534,3 +534,26 @@ def test_a_websocket_at_a_webhook_is_refused(server: LocalServer, publish: Any) 
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(upgrade.encode())
         assert raw.recv(100).startswith(b"HTTP/1.1 403")
+
+
+def test_while_the_breaker_is_open_who_waits_for_an_answer_is_told_so(tmp_path: Path) -> None:
+    server = LocalServer(tmp_path / "broken", breaker_failures=3).start()
+    nodes = [
+        {"id": "hook", "type": "trigger.webhook", "config": {"path": "sync", "respond": "last_node"}},
+        {"id": "call", "type": "action.http_request", "config": {"url": "http://127.0.0.1:9/"}},
+    ]
+    server.publish({"id": "sync", "nodes": nodes, "edges": [{"from": "hook", "to": "call"}]})
+    nodes[0]["config"] = {"path": "later"}
+    server.publish({"id": "later", "nodes": nodes, "edges": [{"from": "hook", "to": "call"}]})
+    assert [request("POST", f"{server.base}/hook/sync", {}).status for _ in range(3)] == [500] * 3
+    refused = request("POST", f"{server.base}/hook/sync", {})
+    assert (refused.status, refused.json["title"]) == (503, "circuit_open")
+    assert 290 <= int(refused.headers["retry-after"]) <= 300
+    accepted = request("POST", f"{server.base}/hook/later", {})
+    assert accepted.status == 202
+    assert server.api("GET", f"/executions/{accepted.json['id']}").json["execution"]["state"] == "pending"
+    states = {each["connector"]: each["state"] for each in server.api("GET", "/breakers").json["items"]}
+    assert states == {"": "open", "127.0.0.1:9": "open"}
+    assert server.api("POST", "/breakers/try", {"connector": ""}).status == 204
+    assert server.api("POST", "/breakers/try", {"connector": "nothing"}).status == 404
+    server.stop()

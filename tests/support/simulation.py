@@ -17,6 +17,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from flowfuse.clock import Clock, Ids, Timer, id_text
+from flowfuse.data.breakers import BreakerRepository
 from flowfuse.data.database import Database, Settled, Write, connect, deliver, migrate
 from flowfuse.data.executions import ExecutionRepository, as_execution
 from flowfuse.data.follow_ups import FollowUpRepository
@@ -328,6 +329,7 @@ class Engine:
             executions=self.executions,
             workflows=self.workflows,
             follow_ups=FollowUpRepository(self.database),
+            breakers=BreakerRepository(self.database),
             queue=self.queue,
             state=self.state,
             executor=NodeExecutor(self.clock, NoSecrets(), self._offload),

@@ -1,5 +1,5 @@
 // The editor of a workflow: puts the parts together, and gives every act its name.
-import { Sight } from './canvas/sight.js'
+import { MANY, Sight } from './canvas/sight.js'
 import { View } from './canvas/view.js'
 import { listenToTabs, openTab } from './bench.js'
 import { Actions } from './editor/actions.js'
@@ -28,7 +28,7 @@ const board = new Board(canvas, world, store, JSON.parse(document.getElementById
 const view = new View(canvas, world, board.boxes, { pans: (event) => gestures.pans(event) })
 const actions = new Actions(store, board, view)
 const palette = new Palette(store, actions)
-const form = new Form(store, actions, { reach: () => ({ names: bench.names, functions: palette.functions }), light: (id) => board.light(id) })
+const form = new Form(store, actions, { reach: () => ({ names: bench.names, functions: palette.functions }), light: (id) => board.light(id), escape: () => { board.focus(board.current); return true } })
 const bench = new Bench(store, board, form, actions)
 const gestures = new Gestures(board, view, actions, palette)
 const notes = new Notes(store, board, view, actions)
@@ -45,12 +45,15 @@ const showSchedule = listenToExtras(store)
 listenToSaving(store, board)
 listenToKeys(board, view, actions, commands)
 
-const parts = { publish: 'publish', problems: 'problems', outline: 'outline' }
+const parts = { publish: 'publish', problems: 'problems', outline: 'outline', start: 'start-at' }
 store.addEventListener('change', ({ detail: { why, delta, foreign, label } }) => {
   board.sync(delta?.cards)
   document.getElementById('start').hidden = store.doc.nodes.length > 0
   for (const [part, id] of Object.entries(parts)) if (delta?.parts[part] !== undefined) replacePart(id, delta.parts[part])
-  if (delta) showProblems(delta.problems)
+  if (delta) {
+    showProblems(delta.problems)
+    showName(delta.own.name)
+  }
   showSchedule()
   if (why === 'undo' || why === 'redo') commands.told(why, label)
   if (bench.shown && (why === 'undo' || why === 'redo' || foreign?.includes(bench.shown))) bench.show({ again: true })
@@ -62,9 +65,19 @@ board.addEventListener('open', () => bench.show({ focus: true }))
 
 function replacePart(id, html) {
   const element = document.getElementById(id)
-  if (element.dataset.html === html) return
+  const chosen = element.querySelector('select')?.value
   element.innerHTML = html
-  board.mark()
+  const select = element.querySelector('select')
+  if (select && [...select.options].some(({ value }) => value === chosen)) select.value = chosen
+  if (id === 'outline') board.markRows()
+}
+
+/** The workflow's name, also when somebody else has changed it. */
+function showName(name = store.id) {
+  const button = document.getElementById('rename-workflow')
+  if (button.hidden || button.textContent === name) return
+  button.textContent = name
+  document.title = `${name} · FlowFuse`
 }
 
 function showProblems(problems) {
@@ -79,9 +92,12 @@ function showProblems(problems) {
   return undefined
 }
 
+// A large workflow is first seen from afar: its cards are not laid out before they are come near to.
+canvas.classList.toggle('is-far', store.doc.nodes.length > MANY)
 board.sync()
 await board.layOutTheRest()
 view.fit()
+sight.now()
 document.getElementById('start').hidden = store.doc.nodes.length > 0
 world.classList.add('is-laid')
 const presence = new Presence(store, board, bench)

@@ -75,8 +75,8 @@ const counted = document.querySelectorAll('[data-count]')
 async function count() {
   if (document.hidden) return
   const answer = await fetch('/counts', { headers: { Accept: 'application/json' } }).catch(() => null)
-  if (!answer?.ok) return
-  const numbers = await answer.json()
+  const numbers = answer?.ok ? await answer.json().catch(() => null) : null
+  if (!numbers) return
   for (const place of counted) place.textContent = numbers[place.dataset.count] || ''
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -109,6 +110,7 @@ class HttpRequest(NodeType):
     icon = "globe"
     effects = True
     takes_credential = True
+    remote = True
     default_timeout = 30.0
     lazy_names: ClassVar = {"next_page": ("page",)}
     output: ClassVar[Any] = HttpValue
@@ -125,6 +127,9 @@ class HttpRequest(NodeType):
 
     def __init__(self, api: APIClient, files: FileStore) -> None:
         self._api, self._files = api, files
+
+    def connector_of(self, params: HttpParams) -> str:
+        return urlsplit(params.url).netloc.lower() or "flowfuse"
 
     def check(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         url = config.get("url", "")

@@ -88,6 +88,8 @@ API = (
     list_audit,
     openapi.openapi_json,
     openapi.api_docs,
+    system.list_breakers,
+    system.try_breaker,
     system.node_types,
     system.document_schema,
     system.make_link,

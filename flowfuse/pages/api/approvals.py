@@ -80,7 +80,7 @@ async def decide(
 ) -> None:
     """Approve or reject; the run goes on by that port."""
     asked = await read_json(request, DecisionRequest)
-    await controller.decide(
+    await controller.orders.decide(
         workspace_of(request),
         execution,
         asked.node,

@@ -35,6 +35,8 @@ PROBLEM = {
         "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
     },
 }
+# The order a newcomer reads them in; a tag that is not named here comes after.
+ORDER = ("Workflows", "Versions", "Executions", "Dead letters", "Approvals", "Schedules", "Credentials")
 _PARAMETER = re.compile(r"\{(\w+):(\w+)\}")
 _TYPES = {"str": "string", "int": "integer"}
 
@@ -49,11 +51,12 @@ async def openapi_json() -> Response[bytes]:
 async def api_docs(request: Request[Any, Any, Any]) -> Response[str]:
     """The same as a page."""
     described = openapi()
-    groups: dict[str, list[dict[str, Any]]] = {}
+    groups: dict[str, list[dict[str, Any]]] = {tag: [] for tag in ORDER}
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             shown = {"path": path, "method": method.upper(), **operation}
             groups.setdefault(operation["tags"][0], []).append(shown)
+    groups = {tag: operations for tag, operations in groups.items() if operations}
     return page(request, "api_docs.html", groups=groups, schemas=described["components"]["schemas"])
 
 

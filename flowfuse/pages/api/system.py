@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 
@@ -12,15 +13,16 @@ from flowfuse.data.accounts import Accounts
 from flowfuse.data.database import Database
 from flowfuse.data.sessions import Sessions
 from flowfuse.data.storage import Storage
+from flowfuse.engine.breaker import BreakerView
 from flowfuse.engine.controller import ExecutionController
-from flowfuse.errors import Unavailable
+from flowfuse.errors import NotFound, Unavailable
 from flowfuse.node import Catalogue
 from flowfuse.nodes import describe
-from flowfuse.pages.api.body import answer
+from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.auth import AuthManager
 from flowfuse.pages.gate import Gate
-from flowfuse.pages.guards import identity_of, needs, signed_in
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 
 Asked = Request[Any, Any, Any]
 
@@ -81,3 +83,28 @@ async def ready(
     if trouble is None:
         return answer({"status": "ready"})
     return answer({"status": "unavailable", "detail": trouble}, 503, retry_after="5")
+
+
+class TryRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Which breaker; the workspace's own has no connector."""
+
+    connector: str = ""
+
+
+@get("/api/v1/breakers", guards=[signed_in], opt=spec("System", answer=items_of(BreakerView)))
+async def list_breakers(request: Asked, controller: NamedDependency[ExecutionController]) -> Response[bytes]:
+    """The circuit breakers that have counted failures, or are not closed."""
+    return answer({"items": controller.breaker.list(workspace_of(request))})
+
+
+@post(
+    "/api/v1/breakers/try",
+    guards=[needs("operate")],
+    status_code=204,
+    opt=spec("System", body=TryRequest, body_example={"connector": "api.example.org"}, status=204),
+)
+async def try_breaker(request: Asked, controller: NamedDependency[ExecutionController]) -> None:
+    """Let a call be tried now, without waiting for an open breaker's time."""
+    asked = await read_json(request, TryRequest)
+    if not controller.breaker.try_now(workspace_of(request), asked.connector):
+        raise NotFound(what="open breaker", id=asked.connector or "of the workspace")

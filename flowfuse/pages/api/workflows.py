@@ -129,8 +129,14 @@ async def get_workflow(
     workflows: NamedDependency[WorkflowRepository],
     drafts: NamedDependency[Drafts],
 ) -> Response[Any]:
-    """A workflow with its draft; `Accept: application/yaml` gives the document as YAML."""
+    """A workflow with its draft; `Accept: application/yaml` gives the document as YAML.
+
+    `If-None-Match` with the ETag of a state that is known gives 304 while it is that.
+    """
     draft = await workflows.get(workspace_of(request), workflow)
+    known = [text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")]
+    if _etag(draft) in known:
+        return Response(b"", status_code=304, headers={"etag": _etag(draft)})
     if "yaml" in request.headers.get("accept", ""):
         text = document.to_yaml(draft.document)
         return Response(text, media_type="application/yaml", headers={"etag": _etag(draft)})

@@ -457,11 +457,13 @@ async def test_secrets_are_taken_out_of_headers_files_names_and_errors(run: Chai
 
 @pytest.mark.slow
 async def test_many_calls_to_peers_that_misbehave_leave_nothing(run: Chain, engine: Engine) -> None:
-    """T16: hundreds at once; each ends by its deadline, and no task, socket or memory stays."""
+    """T16: 500 in all; each ends by its deadline, and no task, socket or memory stays."""
     import gc
 
     import psutil
 
+    # The breaker would rightly stop this after fifty; here it is the calls that are looked at.
+    engine.controller.breaker._most = 10**9
     process = psutil.Process()
     await run(chain(call("http://127.0.0.1:9/", on_error="continue")))
     gc.collect()
@@ -475,7 +477,7 @@ async def test_many_calls_to_peers_that_misbehave_leave_nothing(run: Chain, engi
             each = {
                 "id": "each",
                 "type": "loop.for_each",
-                "config": {"items": "{{ range(60) }}", "concurrency": 60, "on_item_error": "collect"},
+                "config": {"items": "{{ range(125) }}", "concurrency": 125, "on_item_error": "collect"},
             }
             document = chain(
                 each, call(peer.base, timeout=1), edges=[("start", "each"), ("each.item", "call")]
@@ -483,7 +485,7 @@ async def test_many_calls_to_peers_that_misbehave_leave_nothing(run: Chain, engi
             begun = asyncio.get_running_loop().time()
             result = (await run(document))["result"]
             assert asyncio.get_running_loop().time() - begun < 3
-            assert len(result["errors"]) == 60
+            assert len(result["errors"]) == 125
     gc.collect()
     assert len(asyncio.all_tasks()) <= tasks + 1
     assert process.num_fds() <= descriptors + 5

@@ -74,6 +74,8 @@ export class Edges {
     const start = startOf(source, target, edge)
     const end = endOf(target)
     const d = curve(start, end)
+    if (drawn.d === d && drawn.ports === source.ports.length) return
+    Object.assign(drawn, { d, ports: source.ports.length })
     path.setAttribute('d', d)
     hit?.setAttribute('d', d)
     const words = source.ports.length > 1 && !(target.loop === edge.from && edge.port === 'item') ? edge.port : ''
@@ -148,7 +150,7 @@ function drawTray(group, box, ends) {
     }
     element(group, 'path', { class: 'track', d: `M${right} ${highest + 10}V${bottom - 10}Q${right} ${bottom} ${right - 10} ${bottom}H${left + 10}Q${left} ${bottom} ${left} ${bottom - 10}V${y + 13}` })
     element(group, 'path', { class: 'track-head', d: `m${left - 4} ${y + 18} 4-5.5 4 5.5` })
-    element(group, 'text', { class: 'elab is-inner', x: (left + right) / 2, y: bottom + 4, 'text-anchor': 'middle' }).textContent = 'next round'
+    element(group, 'text', { class: 'elab is-inner', x: (left + right) / 2, y: bottom + 4, 'text-anchor': 'middle' }).textContent = box.element.dataset.track ?? 'next round'
   }
   element(group, 'circle', { class: 'ring', cx: left, cy: y, r: 6 })
   element(group, 'circle', { class: 'ring-hole', cx: left, cy: y, r: 4.2 })

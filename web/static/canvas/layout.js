@@ -124,7 +124,8 @@ const inversions = (edges, graph, boxes) => [...siblings(edges, boxes)].filter((
 /** Write a box to its element: place, size, and where the ports sit. */
 export function applyBox(box) {
   const { element, tray } = box
-  element.style.transform = `translate(${box.x}px, ${box.y}px)`
+  const place = `translate(${box.x}px, ${box.y}px)`
+  if (box.place !== place) element.style.transform = box.place = place
   if (box.drawn === `${box.width} ${box.height} ${box.mid}`) return
   box.drawn = `${box.width} ${box.height} ${box.mid}`
   if (tray) {

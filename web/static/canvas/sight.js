@@ -3,7 +3,7 @@ import { endOf, startOf } from './edges.js'
 
 export const FAR = 0.4
 const MARGIN = 300 // pixels around the window in which cards are drawn already
-const MANY = 60 // with fewer cards nothing is hidden: there is nothing to gain
+export const MANY = 60 // with fewer cards nothing is hidden: there is nothing to gain
 const STATES = [['is-fail', '--fail'], ['is-run', '--run'], ['is-wait', '--wait'], ['is-ok', '--ok']]
 
 export class Sight {
@@ -25,6 +25,9 @@ export class Sight {
 
   /** Something has moved: draw in the next frame. */
   soon() { this.#frame ??= requestAnimationFrame(() => { this.#frame = undefined; this.#update() }) }
+
+  /** Draw at once, before anything is shown. */
+  now() { this.#update() }
 
   /** The topmost node at a point of the window, where cards are no elements. */
   hit(event) {

@@ -78,6 +78,17 @@ export class Bench {
     ;(target ?? document.getElementById('form'))?.focus()
   }
 
+  /** The caret into one field, such as the one that a problem is about. */
+  focusField(path) {
+    const fields = [...this.panel.querySelectorAll('[data-field]')]
+    const field = fields.find(({ dataset }) => path === dataset.field || path.startsWith(`${dataset.field}.`) || path.startsWith(`${dataset.field}[`))
+    if (!field) return this.focus()
+    const fold = field.closest('details')
+    if (fold) fold.open = true
+    field.querySelector('textarea:not([hidden]), input, select, button')?.focus()
+    return undefined
+  }
+
   #clear() {
     this.#asked += 1
     this.#coming = undefined

@@ -152,6 +152,11 @@ export class Board extends EventTarget {
     document.querySelector(`#outline .orow[data-node="${id}"]`)?.classList.toggle('is-selected', on)
   }
 
+  /** The outline is new: mark the chosen rows in it. */
+  markRows() {
+    for (const id of this.selected) this.#markOne(id)
+  }
+
   #opener(id) { return this.#elements.get(id)?.querySelector('[data-open]') }
 
   /** Mark the node that the pointer's expression speaks of. */
@@ -174,8 +179,7 @@ export class Board extends EventTarget {
     made.classList.add(...[...old.classList].filter((name) => KEPT.has(name)))
     const caption = old.querySelector('[data-cap]')
     if (caption) made.querySelector('[data-cap]')?.replaceWith(caption)
-    const who = old.querySelector('.who')
-    if (who) made.append(who)
+    for (const mark of old.querySelectorAll(':scope > .who, :scope > .letter')) made.append(mark)
     old.replaceWith(made)
     this.boxes.delete(id)
     this.#marked.delete(id)

@@ -2,6 +2,7 @@
 import { openTab } from '../bench.js'
 import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
+import { refusal } from './rules.js'
 import { toast } from './toasts.js'
 import { say } from './words.js'
 
@@ -39,6 +40,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'run-to': () => board.current && runs.part(board.current, 'to'),
     'run-from': () => board.current && runs.part(board.current, 'from'),
     'run-clear': () => runs.clear(),
+    'connect-to': () => finder.choose('Connect to', targets()),
     pin: () => bench.togglePin(),
     'pin-edit': () => bench.editPin(),
     'pin-leave': () => bench.editPin(false),
@@ -58,6 +60,27 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   }
   const finder = new Finder(board, view, commands)
 
+  board.canvas.addEventListener('contextmenu', async (event) => {
+    const id = event.target.closest('[data-node]:not(.edge)')?.dataset.node
+    if (!id) return
+    event.preventDefault()
+    board.select([id])
+    await bench.show()
+    const menu = document.querySelector('#bench-who .menu')
+    if (!menu) return
+    menu.open = true
+    // The node's own menu, where the pointer is.
+    const list = menu.querySelector('.menu-list')
+    list.classList.add('is-here')
+    const { width, height } = list.getBoundingClientRect()
+    list.style.left = `${Math.min(event.clientX, innerWidth - width - 8)}px`
+    list.style.top = `${Math.min(event.clientY, innerHeight - height - 8)}px`
+    menu.addEventListener('toggle', () => {
+      if (menu.open) return
+      list.classList.remove('is-here')
+      list.style.left = list.style.top = ''
+    })
+  })
   const file = document.getElementById('import-file')
   file.addEventListener('change', async () => {
     if (file.files[0]) pasteText(await file.files[0].text(), file.files[0].name)
@@ -79,6 +102,14 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
       board.select([row.dataset.open])
       document.body.classList.add('has-sheet')
     }
+    const mend = event.target.closest('[data-mend]')
+    if (mend) {
+      board.select([mend.dataset.mend].filter(Boolean))
+      openTab('node')
+      bench.show().then(() => bench.focusField(mend.dataset.field))
+    }
+    const given = event.target.closest('[data-input-of]')
+    if (given) runs.takeInput(given.dataset.inputOf, given.dataset.number)
     if (event.target.closest('[data-close]')) event.target.closest('dialog').close()
     const start = event.target.closest('[data-start]')
     if (start) actions.add(palette.entry(start.dataset.start), { at: { x: 0, y: 0 } }) && view.fit()
@@ -88,6 +119,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     event.preventDefault()
     bench.savePin()
   })
+  document.addEventListener('toggle', (event) => { if (event.target.id === 'run-with' && event.target.open) offerInputs() }, true)
   document.getElementById('rename-workflow').addEventListener('click', renameWorkflow)
   listenToConnect(store, board, actions, bench)
   const narrow = matchMedia('(max-width: 860px)')
@@ -104,6 +136,15 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const free = box.ports.find((port) => !board.links().some((edge) => edge.from === from && edge.port === port))
     const port = box.tray ? 'done' : free ?? box.ports[0]
     return { from, port, near: board.element(from) }
+  }
+
+  /** All that can come behind the chosen node, by port: for hands that cannot draw a line. */
+  function targets() {
+    const from = board.current
+    const ports = board.boxes.get(from)?.ports ?? []
+    return ports.flatMap((port) => store.doc.nodes.filter(({ id }) => !refusal(board, from, port, id)).map(({ id }) => ({
+      words: board.titleOf(id), hint: ports.length > 1 ? `by “${port}”` : '', run: () => actions.connect(from, port, id),
+    })))
   }
 
   function showSelection() {
@@ -178,6 +219,24 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     })
     document.body.classList.add('is-gone')
     return undefined
+  }
+
+  /** The last runs, to run with the input of one of them. */
+  async function offerInputs() {
+    const list = document.getElementById('run-inputs')
+    const response = await fetch(`/api/v1/executions?workflow=${store.id}&limit=12`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    const items = response?.ok ? (await response.json()).items : []
+    list.replaceChildren(...items.map(({ id, number, state, created }) => {
+      const button = document.createElement('button')
+      button.type = 'button'
+      button.className = 'menu-item'
+      button.dataset.inputOf = id
+      button.dataset.number = number
+      button.setAttribute('role', 'menuitem')
+      button.textContent = `As in run ${number}: ${state}, ${new Date(created / 1000).toLocaleTimeString('en-GB')}`
+      return button
+    }))
+    if (!items.length) list.textContent = 'It has not run yet.'
   }
 
   /** A large workflow's outline comes when it is first looked at. */

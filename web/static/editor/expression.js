@@ -2,7 +2,7 @@
 // such field gets the focus; the text stays in the form's own box, so that nothing else has to know of this one.
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
-import { EditorState } from '@codemirror/state'
+import { EditorState, Prec } from '@codemirror/state'
 import { Decoration, EditorView, keymap, placeholder, ViewPlugin } from '@codemirror/view'
 
 const MARKS = [
@@ -12,8 +12,9 @@ const MARKS = [
   ['ex-n', /\b\d+(?:\.\d+)?\b/g],
 ]
 
-/** Put an editor over a text box. `reach` gives {names, functions}; `leave` is called when the focus goes. */
-export function mount(box, { reach, leave, light }) {
+/** Put an editor over a text box. `reach` gives {names, functions}; `leave` is called when the focus
+ *  goes, `escape` when Esc was pressed and no list is open. */
+export function mount(box, { reach, leave, light, escape }) {
   const nonce = document.querySelector('meta[name="style-nonce"]').content
   const label = box.labels?.[0]?.firstChild?.textContent ?? box.getAttribute('aria-label') ?? 'Expression'
   const bare = box.dataset.as === 'expression'
@@ -26,7 +27,9 @@ export function mount(box, { reach, leave, light }) {
       extensions: [
         EditorView.cspNonce.of(nonce), EditorView.editorAttributes.of({ class: 'exf exf-live' }), history(), closeBrackets(), braces, EditorView.lineWrapping,
         placeholder(box.placeholder), marks(bare),
-        autocompletion({ override: [(context) => complete(context, reach(), bare)], icons: false, activateOnTyping: true }),
+        autocompletion({ override: [(context) => complete(context, reach(), bare)], icons: false, defaultKeymap: false }),
+        // A list that is only on its way would take the key as well, and the first Esc would seem to do nothing.
+        Prec.highest(keymap.of([{ key: 'Escape', run: (view) => !view.dom.querySelector('.cm-tooltip-autocomplete') && escape() }])),
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap.filter(({ key }) => key !== 'Mod-Enter' && key !== 'Shift-Enter')]),
         EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', ...(box.getAttribute('aria-invalid') === 'true' && { 'aria-invalid': 'true' }) }),
         EditorView.updateListener.of((update) => {

@@ -11,6 +11,7 @@ const SHOWN = 9
 
 export class Finder {
   #rows = []
+  #offered = null
   #at = 0
 
   constructor(board, view, commands) {
@@ -27,21 +28,31 @@ export class Finder {
     this.dialog.addEventListener('click', (event) => { if (event.target === this.dialog) this.dialog.close() })
   }
 
-  open() {
+  open() { this.choose('Find a node, or do something', null) }
+
+  /** Let one of these be chosen: {words, hint, run}; null stands for all there is to find and to do. */
+  choose(title, rows) {
+    this.#offered = rows
     this.text.value = ''
+    this.text.placeholder = title
+    this.text.setAttribute('aria-label', title)
     this.dialog.showModal()
     this.#search()
   }
 
   #search() {
     const wanted = this.text.value.trim().toLowerCase()
+    const fits = ({ words, hint }) => `${words} ${hint}`.toLowerCase().includes(wanted)
+    this.#rows = (this.#offered ?? this.#everything()).filter(fits).slice(0, SHOWN)
+    this.#at = 0
+    this.#draw()
+  }
+
+  #everything() {
     const nodes = this.board.store.doc.nodes.map(({ id, type }) => ({ words: this.board.titleOf(id), hint: type, run: () => this.#show(id) }))
     const acts = DOES.map(([name, words]) => ({ words, hint: '', run: () => this.commands[name]({ target: document.body }) }))
     const places = PLACES.map(([address, words]) => ({ words, hint: 'go to', run: () => location.assign(address) }))
-    const fits = ({ words, hint }) => `${words} ${hint}`.toLowerCase().includes(wanted)
-    this.#rows = [...nodes, ...acts, ...places].filter(fits).slice(0, SHOWN)
-    this.#at = 0
-    this.#draw()
+    return [...nodes, ...acts, ...places]
   }
 
   #draw() {

@@ -11,9 +11,9 @@ export class Form {
   #previews = new Map()
   #live
 
-  /** `reach` gives what expressions of the shown node may name; `light` marks a node on the canvas. */
-  constructor(store, actions, { reach, light }) {
-    Object.assign(this, { store, actions, reach, light })
+  /** `reach` gives what expressions of the shown node may name, `light` marks a node on the canvas, `escape` leaves. */
+  constructor(store, actions, { reach, light, escape }) {
+    Object.assign(this, { store, actions, reach, light, escape })
     const panel = document.getElementById('panel-node')
     panel.addEventListener('input', (event) => this.#typed(event.target))
     panel.addEventListener('change', (event) => this.#typed(event.target, true))
@@ -100,7 +100,7 @@ export class Form {
     // Without a connection it may not be there yet; the plain box does as well.
     const loaded = await import('./expression.js').catch(() => null)
     if (!loaded || document.activeElement !== control) return
-    const view = loaded.mount(control, { reach: this.reach, light: this.light, leave: (box) => { grow(box); this.#left(box) } })
+    const view = loaded.mount(control, { reach: this.reach, light: this.light, escape: this.escape, leave: (box) => { grow(box); this.#left(box) } })
     this.#live = { view, dom: view.dom }
     this.lastField = view.contentDOM
   }

@@ -114,7 +114,7 @@ export class Gestures {
   #markDrop(ids, event) {
     const { board } = this
     const before = this.dropping
-    for (const marked of board.world.querySelectorAll('.is-target')) marked.classList.remove('is-target')
+    if (before) for (const marked of board.world.querySelectorAll('.is-target')) marked.classList.remove('is-target')
     this.dropping = null
     if (!event) return before
     const [id] = ids
@@ -175,9 +175,15 @@ export class Gestures {
     const [upright, level] = [document.getElementById('guide-x'), document.getElementById('guide-y')]
     upright.hidden = x === undefined
     level.hidden = y === undefined
-    const { left, top } = this.view.window
-    if (x !== undefined) upright.style.transform = `translate(${x}px, ${top}px)`
-    if (y !== undefined) level.style.transform = `translate(${left}px, ${y}px)`
+    const { left, top, right, bottom } = this.view.window
+    if (x !== undefined) {
+      upright.style.transform = `translate(${x}px, ${top}px)`
+      upright.style.height = `${bottom - top}px`
+    }
+    if (y !== undefined) {
+      level.style.transform = `translate(${left}px, ${y}px)`
+      level.style.width = `${right - left}px`
+    }
   }
 
   // -- choosing by a rectangle

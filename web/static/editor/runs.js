@@ -22,7 +22,11 @@ export class Runs {
     this.idle = this.bar.innerHTML
     this.text = document.getElementById('input')
     this.form.addEventListener('submit', (event) => { event.preventDefault(); this.start() })
-    this.text.addEventListener('input', () => this.#tell(''))
+    this.text.addEventListener('input', () => {
+      this.#tell('')
+      const words = document.getElementById('run-sub')
+      if (words) words.textContent = 'with the input below'
+    })
     this.bar.addEventListener('click', (event) => { if (event.target.closest('#run')) this.start() })
     document.addEventListener('click', (event) => this.#order(event))
     setInterval(() => this.#tick(), 1000)
@@ -35,9 +39,28 @@ export class Runs {
     const text = this.text.value.trim() || 'null'
     const mistake = mistakeIn(text)
     if (mistake) return this.#tell(mistake)
-    const trigger = document.getElementById('trigger')?.value
+    const trigger = this.#trigger()
     const from = trigger ? `, "trigger": ${JSON.stringify(trigger)}` : ''
     return this.#begin(this.form.dataset.run, `{"input": ${text}${from}}`)
+  }
+
+  /** The chosen card, where it is a trigger; else what the bench says, where there are several. */
+  #trigger() {
+    const offered = document.getElementById('trigger')
+    const { current } = this.board
+    return offered && [...offered.options].some(({ value }) => value === current) ? current : offered?.value
+  }
+
+  /** Put the input of an earlier run into the field. */
+  async takeInput(id, number) {
+    const response = await fetch(`/api/v1/executions/${id}`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    if (!response?.ok) return toast(say('noServer'))
+    const { input } = await response.json()
+    this.text.value = JSON.stringify(input, null, 2)
+    this.#tell('')
+    const with_ = document.getElementById('run-sub')
+    if (with_) with_.textContent = `with the input of run ${number}`
+    return undefined
   }
 
   /** Run a part of the draft around a node: `alone`, `to` it, or `from` it, on the data of the shown run. */
