@@ -24,6 +24,7 @@ from flowfuse.pages.guards import identity_of, signed_in, workspace_of
 from flowfuse.pages.inbox import Question, questions
 from flowfuse.pages.page import page, zone_of
 from flowfuse.pages.schedules import coming_starts
+from flowfuse.pages.tour import first_to_run
 
 SPARK = 30
 SHOWN = 12
@@ -93,6 +94,7 @@ async def home(
         damage=storage.damage,
         low=storage.low(),
         needs=needs_of(len(causes), asked, storage),
+        tour=await first_to_run(workspace, summaries, workflows, executions),
     )  # fmt: skip
 
 

@@ -4,11 +4,11 @@ connections, settings."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from flowfuse.pages.language import LANGUAGES, table
 from tests.support.house import HOSTILE, fill
 from tests.support.local import LocalServer
 from tests.support.people import PASSWORD, Person, member, owner, send_form
@@ -36,6 +36,15 @@ def follow(person: Person, path: str, **fields: object) -> str:
     answer = person.send(path, **fields)
     assert answer.status == 303, answer.raw[:1500]
     return person.page(answer.headers["location"])
+
+
+def until(seen: Callable[[], bool]) -> None:
+    """Until a page says it, or nothing more comes."""
+    for _ in range(200):
+        if seen():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came")
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -140,11 +149,11 @@ def test_a_view_is_kept_for_whoever_keeps_it(full: LocalServer, person: Person) 
 
 def test_a_decision_in_the_inbox_lets_the_run_go_on(full: LocalServer, person: Person) -> None:
     request("POST", f"{full.base}/hook/pay", {"number": 99})
-    full.wait_until(lambda: "Pay invoice 99?" in person.page("/inbox"))
+    until(lambda: "Pay invoice 99?" in person.page("/inbox"))
     run = full.api("GET", "/executions?workflow=pay").json["items"][0]["id"]
     assert member(full, "viewer").send(f"/inbox/{run}", node="approve", answer="approved").status == 403
     follow(person, f"/inbox/{run}", node="approve", answer="approved")
-    full.wait_until(lambda: full.api("GET", f"/executions/{run}").json["execution"]["state"] == "completed")
+    until(lambda: full.api("GET", f"/executions/{run}").json["execution"]["state"] == "completed")
     assert "Pay invoice 99?" not in person.page("/inbox")
 
 
@@ -172,9 +181,9 @@ def test_a_call_that_came_too_early_is_caught_without_its_secret_and_replayed(
     key = re.findall(r'name="key" value="(\d+)"', page)[0]
     answer = person.send("/webhooks/waiting/hook/replay", key=key)
     assert answer.status == 303
-    number = answer.headers["location"].rpartition("/")[2]
+    started = answer.headers["location"].rpartition("/")[2]
     run = full.api("GET", "/executions?workflow=waiting").json["items"][0]
-    assert str(run["number"]) == number
+    assert run["id"] == started
     detail = full.api("GET", f"/executions/{run['id']}").json
     assert detail["input"]["body"] == {"early": True}
 
@@ -287,9 +296,19 @@ def test_every_page_speaks_german(full: LocalServer, person: Person) -> None:
     assert "Abläufe" in person.ask("GET", "/", accept="text/html", accept_language="de").raw.decode()
 
 
-def test_the_tables_of_the_languages_have_the_same_names_in_braces() -> None:
-    for language in LANGUAGES:
-        for english, told in table(language).items():
-            forms = told if isinstance(told, list) else [told]
-            for form in forms:
-                assert set(re.findall(r"\{\w+\}", form)) <= set(re.findall(r"\{\w+\}", english)) | {"{n}"}
+# -- the first run
+
+
+def test_the_first_run_is_one_click_away_and_shown(tmp_path_factory: pytest.TempPathFactory) -> None:
+    server = LocalServer(tmp_path_factory.mktemp("first") / "data", demos=True).start()
+    try:
+        person = owner(server)
+        page = person.page("/")
+        workflow = re.findall(r'name="workflow" value="([^"]+)"', page)[0]
+        answer = person.send("/tour", workflow=workflow)
+        assert answer.status == 303
+        run = answer.headers["location"].rpartition("/")[2]
+        until(lambda: server.api("GET", f"/executions/{run}").json["execution"]["state"] == "completed")
+        assert 'action="/tour"' not in person.page("/")
+    finally:
+        server.stop()
