@@ -12,6 +12,7 @@ from msgspec import Struct
 from flowfuse.clock import Clock
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.histogram import Histogram
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
@@ -62,6 +63,7 @@ async def home(
     dead_letters: NamedDependency[DeadLetters],
     history: NamedDependency[History],
     storage: NamedDependency[Storage],
+    histogram: NamedDependency[Histogram],
     clock: NamedDependency[Clock],
 ) -> Response[str]:
     """The first page."""
@@ -71,7 +73,7 @@ async def home(
     due = {each.workflow: each.next_due for each in reversed(planned) if not each.paused}
     names = {summary.id: summary.name for summary in summaries}
     begin = words.midnight(now, zone)
-    parts = await executions.histogram(workspace, since=begin, until=begin + DAY_US, bucket=BUCKET_US)
+    parts = await histogram.parts(workspace, since=begin, until=begin + DAY_US, bucket=BUCKET_US, now=now)
     starts = coming_starts(planned, now, begin + DAY_US)
     causes = await dead_letters.causes(workspace)
     asked = await questions(workspace, executions, history)
