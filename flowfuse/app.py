@@ -19,6 +19,7 @@ from flowfuse.data.accounts import Accounts
 from flowfuse.data.audit import AuditLog
 from flowfuse.data.backup import Backups
 from flowfuse.data.breakers import BreakerRepository
+from flowfuse.data.calls import WebhookCalls
 from flowfuse.data.database import Database
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
@@ -27,13 +28,15 @@ from flowfuse.data.folder import DataFolder
 from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.keys import ApiKeys
 from flowfuse.data.passwords import Passwords
-from flowfuse.data.preferences import PreferenceStore
+from flowfuse.data.preferences import Preferences, PreferenceStore
 from flowfuse.data.retention import Retention
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.seen import SeenItems
 from flowfuse.data.sessions import Sessions
 from flowfuse.data.storage import Storage
 from flowfuse.data.tokens import Tokens
+from flowfuse.data.trash import Trash
+from flowfuse.data.views import Views
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
@@ -47,7 +50,7 @@ from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.scheduler import DateJob, SchedulerService
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.validation import ValidationEngine
-from flowfuse.errors import DatabaseUnavailable
+from flowfuse.errors import ConfigInvalid, DatabaseUnavailable, RequestInvalid
 from flowfuse.events import EventBus
 from flowfuse.integrations.addresses import AddressGuard, parse_allowance
 from flowfuse.integrations.client import APIClient
@@ -58,6 +61,7 @@ from flowfuse.nodes import catalogue
 from flowfuse.pages.auth import AuthManager
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.gate import Gate
+from flowfuse.pages.hook_trap import HookTrap
 from flowfuse.pages.hooks import Hooks, HookTable
 from flowfuse.pages.render import Templates
 from flowfuse.resources import asset_root
@@ -169,6 +173,9 @@ class Engine:
         self.preferences = PreferenceStore(self.database, self.clock)
         self.executions = ExecutionRepository(self.database)
         self.workflows = WorkflowRepository(self.database, self.clock, Editor)
+        self.trash = Trash(self.database, self.clock)
+        self.calls = WebhookCalls(self.database, self.clock)
+        self.views = Views(self.database)
         self.schedules = ScheduleRepository(self.database)
         self.retention = Retention(self.database, self.workflows, self.preferences, self.clock)
         self.sessions = Sessions(self.database, self.clock, self.ids)
@@ -178,9 +185,11 @@ class Engine:
         self.vault = CredentialVault(self.database, self.clock)
         self.tokens = Tokens(self.database, self.clock, self.ids, self.vault.token_key)
         self.files = FileStore(folder.files, self.database, self.clock)
-        guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
+        self.guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
+        self.preferences.checks["network.allow"] = _check_allowed
+        self.preferences.on_change.append(self._allow_addresses)
         self.api = APIClient(
-            guard,
+            self.guard,
             own_port=config.port,
             files=self.files,
             proxy=config.network.proxy,
@@ -253,6 +262,7 @@ class Engine:
             stack.push_async_callback(self.api.close)
             stack.push_async_callback(self.code.close)
             await self.vault.check_key()
+            self._allow_addresses(WORKSPACE, await self.preferences.get(WORKSPACE))
             await self.controller.open()
             stack.push_async_callback(self.drain)
             self.supervisor.run("follow-ups", self.follow_ups.work)
@@ -267,6 +277,11 @@ class Engine:
             self.supervisor.run("files", self.files.watch)
             stack.push_async_callback(self.supervisor.stop)
             yield self
+
+    def _allow_addresses(self, workspace: str, preferences: Preferences) -> None:
+        """The addresses that the first workspace allows hold for the install, as its settings do."""
+        if workspace == WORKSPACE:
+            self.guard.allow_also([parse_allowance(text) for text in preferences.network.allow])
 
     def _resume_url(self, execution: bytes) -> str:
         base = self.config.public_url.rstrip("/") or self.config.address
@@ -296,6 +311,7 @@ class Engine:
         while True:
             await self.clock.sleep(COLLECT_EVERY)
             await self.queue.forget_deliveries(self.clock.now_us())
+            await self.trash.empty_old()
             for workspace in await self.workflows.workspaces():
                 await self.retention.collect(workspace)
 
@@ -317,6 +333,14 @@ class Engine:
                 await self.controller.try_again()
 
 
+def _check_allowed(texts: list[str]) -> None:
+    for text in texts:
+        try:
+            parse_allowance(text)
+        except ConfigInvalid as error:
+            raise RequestInvalid(field="network.allow", reason=error.parameters["reason"]) from None
+
+
 def create_app(
     config: Config, folder: DataFolder | None = None, extra: Callable[[], Sequence[Any]] = tuple
 ) -> FlowFuse:
@@ -326,7 +350,7 @@ def create_app(
     table = HookTable(engine.workflows, engine.controller, engine.bus)
     hooks = Hooks(
         table, engine.controller, engine.history, engine.workflows, engine.drafts,
-        engine.vault, engine.files, engine.clock,
+        engine.vault, engine.files, engine.clock, HookTrap(engine.workflows, engine.calls),
     )  # fmt: skip
 
     templates = LazyTemplates(engine.clock)
@@ -346,8 +370,13 @@ def create_app(
         "states": engine.state,
         "catalogue": engine.catalogue,
         "vault": engine.vault,
+        "api": engine.api,
         "code_runner": engine.code,
         "files": engine.files,
+        "trash": engine.trash,
+        "calls": engine.calls,
+        "views": engine.views,
+        "public_address": config.public_url.rstrip("/") or config.address,
         "accounts": engine.accounts,
         "sessions": engine.sessions,
         "keys": engine.keys,
@@ -359,6 +388,7 @@ def create_app(
         "preferences": engine.preferences,
         "bus": engine.bus,
         "clock": engine.clock,
+        "ids": engine.ids,
         "drawings": drawings,
         "runner": engine.code,
     }
@@ -385,7 +415,8 @@ def create_app(
         services["auth"], services["gate"], services["trail"] = auth, gate, trail
         services["sso"] = _single_sign_on(config, engine)
         services["newcomers"] = Newcomers(oidc.role, tuple(oidc.domains), config.public_url)
-        state = {"auth": auth, "templates": templates, "sso_name": oidc.name if oidc.issuer else ""}
+        sso_name = oidc.name if oidc.issuer else ""
+        state = {"auth": auth, "templates": templates, "sso_name": sso_name, "refusals": {}}
         return make_site(services, state, hooks, trail, extra())
 
     return FlowFuse(engine, hooks, gate, auth, build)

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
+
+from msgspec import Struct
 
 from flowfuse.clock import Clock, id_bytes
 from flowfuse.data.database import Database
 from flowfuse.data.executions import LISTED, as_execution
 from flowfuse.errors import Conflict, NotFound
 from flowfuse.model import Execution, State
+
+MOST = 500
+"""So many of the newest are looked through for their causes."""
+_NUMBERS = re.compile(r"\d+")
+
+
+class Cause(Struct, frozen=True):
+    """Runs that failed of the same, the newest first."""
+
+    key: str
+    runs: list[Execution]
+
+    @property
+    def newest(self) -> Execution:
+        """The run that failed last."""
+        return self.runs[0]
+
+    @property
+    def workflows(self) -> list[str]:
+        """The workflows whose runs they are."""
+        return list(dict.fromkeys(run.workflow for run in self.runs))
+
+
+def cause_of(execution: Execution) -> str:
+    """What makes two failures the same: the node, the code, and the words but for their numbers."""
+    error = execution.error
+    if error is None:
+        said = execution.reason or ""
+    else:
+        said = f"{execution.workflow} {error.node} {error.code} {_NUMBERS.sub('#', error.message)[:200]}"
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 class DeadLetters:
@@ -31,6 +66,24 @@ class DeadLetters:
             (workspace, workflow, None if before is None else id_bytes(before), limit),
         )
         return [as_execution(row) for row in rows]
+
+    async def count(self, workspace: str) -> int:
+        """How many there are, as far as anybody wants to know."""
+        row = await self._database.row(
+            "SELECT count(*) AS n FROM (SELECT 1 FROM executions AS e INDEXED BY executions_not_completed "
+            "WHERE workspace_id = ? AND state = 4 AND state <> 3 AND mode = 'production' "
+            "AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE execution_id = e.id) LIMIT ?)",
+            (workspace, MOST),
+        )
+        return 0 if row is None else int(row["n"])
+
+    async def causes(self, workspace: str) -> Sequence[Cause]:
+        """What the newest of them failed of, the most frequent first."""
+        found: dict[str, list[Execution]] = {}
+        for execution in await self.list(workspace, limit=MOST):
+            found.setdefault(cause_of(execution), []).append(execution)
+        causes = [Cause(key=key, runs=runs) for key, runs in found.items()]
+        return sorted(causes, key=lambda cause: (-len(cause.runs), cause.key))
 
     async def discard(self, workspace: str, execution: str) -> None:
         """It needs no further work. Raises NotFound, and Conflict where it is no dead letter."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -49,11 +49,22 @@ class BackupSettings(Struct, frozen=True, forbid_unknown_fields=True):
     daily: Annotated[int, setting("Daily backups kept", "Beyond those, one a day.", ge=0, le=1000)] = 7
 
 
+class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where workflows may call, beyond public addresses and hosts that are written in the document."""
+
+    allow: Annotated[
+        list[str],
+        setting("Allowed addresses", "Hosts, addresses or networks (such as nas.local, 10.0.0.0/8 or "
+                "192.168.1.5:8080) that may also come from data. Metadata services never."),
+    ] = []  # fmt: skip
+
+
 class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings by group. A setting's key is `group.name`."""
 
     history: HistorySettings = HistorySettings()
     backup: BackupSettings = BackupSettings()
+    network: NetworkSettings = NetworkSettings()
 
 
 class PreferenceStore:
@@ -61,6 +72,10 @@ class PreferenceStore:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
+        self.checks: dict[str, Callable[[Any], object]] = {}
+        """More that a value has to fulfil, by key; each raises RequestInvalid."""
+        self.on_change: list[Callable[[str, Preferences], object]] = []
+        """Called with the workspace and its preferences after a change."""
 
     async def get(self, workspace: str) -> Preferences:
         """The preferences of a workspace."""
@@ -86,6 +101,8 @@ class PreferenceStore:
         wanted = {key: value for key, value in wanted.items() if value is not None}
         for key, value in wanted.items():
             _check(key, value)
+            if key in self.checks:
+                self.checks[key](value)
 
         def write(connection: sqlite3.Connection) -> None:
             for key, value in changes.items():
@@ -102,7 +119,10 @@ class PreferenceStore:
                 )
 
         await self._database.write(write)
-        return _assembled(wanted)
+        assembled = _assembled(wanted)
+        for tell in self.on_change:
+            tell(workspace, assembled)
+        return assembled
 
 
 def keys() -> dict[str, Any]:
@@ -128,13 +148,19 @@ def describe(preferences: Preferences, changed: Mapping[str, Any]) -> list[dict[
                 "group": group,
                 "title": meta.title,
                 "description": meta.description,
-                "type": typing.get_args(hint)[0].__name__,
+                "type": _kind_name(hint),
                 "default": defaults[group][name],
                 "value": plain[group][name],
                 "changed": key in changed,
             }
         )
     return described
+
+
+def _kind_name(hint: Any) -> str:
+    kind = typing.get_args(hint)[0]
+    name: str = (typing.get_origin(kind) or kind).__name__
+    return name
 
 
 def _check(key: str, value: Any) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import sqlite3
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from flowfuse import document
 from flowfuse.clock import Clock
 from flowfuse.data.database import Database
 from flowfuse.data.schedules import replace_schedules
+from flowfuse.data.trash import put_in_trash
 from flowfuse.errors import Conflict, NotFound, SegmentBroken, StaleVersion
 from flowfuse.model import Schedule, Version, Workflow, WorkflowSummary
 
@@ -57,6 +58,27 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     workflow: str
     node: str
+
+
+class CredentialUse(msgspec.Struct, frozen=True):
+    """A workflow that uses a credential, in so many nodes."""
+
+    workflow: str
+    name: str
+    active: bool
+    nodes: int
+
+
+class WebhookNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook trigger as a draft has it. `active`: whether the workflow is published."""
+
+    workflow: str
+    name: str
+    active: bool
+    node: str
+    path: str
+    auth: str
+    methods: list[str]
 
 
 class WorkflowRepository:
@@ -167,10 +189,12 @@ class WorkflowRepository:
         return int(await self._database.write(update))
 
     async def delete(self, workspace: str, workflow: str) -> None:
-        """Remove a workflow and its hooks. Its executions and their contents stay. Raises NotFound."""
+        """Put a workflow in the trash, without its hooks. Its executions stay. Raises NotFound."""
+        now = self._clock.now_us()
 
         def remove(connection: sqlite3.Connection) -> None:
             _current_seq(connection, workspace, workflow)
+            put_in_trash(connection, workspace, workflow, now)
             for table, column in (
                 ("hooks", "workflow_id"),
                 ("schedules", "workflow_id"),
@@ -345,6 +369,44 @@ class WorkflowRepository:
         return [
             Hook(workspace=r["workspace_id"], path=r["path"], workflow=r["workflow_id"], node=r["node"])
             for r in rows
+        ]
+
+    async def credential_uses(self, workspace: str) -> Mapping[str, Sequence[CredentialUse]]:
+        """Which workflows' drafts name a credential, by its id."""
+        rows = await self._database.rows(
+            "SELECT n.value ->> '$.credential' AS credential, w.id, w.name, w.active, count(*) AS nodes "
+            "FROM workflows w, json_each(CAST(w.draft AS TEXT), '$.nodes') n WHERE w.workspace_id = ? "
+            "AND n.value ->> '$.credential' IS NOT NULL GROUP BY 1, w.id ORDER BY w.name, w.id",
+            (workspace,),
+        )
+        uses: dict[str, Any] = {}
+        for row in rows:
+            use = CredentialUse(row["id"], row["name"] or row["id"], bool(row["active"]), row["nodes"])
+            uses.setdefault(row["credential"], []).append(use)
+        return uses
+
+    async def webhook_nodes(self, workspace: str) -> Sequence[WebhookNode]:
+        """Every webhook in the drafts of a workspace, by the name of its workflow."""
+        rows = await self._database.rows(
+            "SELECT w.id, w.name, w.active, n.value ->> '$.id' AS node, "
+            "ifnull(n.value ->> '$.config.path', '') AS path, "
+            "ifnull(n.value ->> '$.config.auth', 'none') AS auth, "
+            "n.value -> '$.config.methods' AS methods "
+            "FROM workflows w, json_each(CAST(w.draft AS TEXT), '$.nodes') n WHERE w.workspace_id = ? "
+            "AND n.value ->> '$.type' = 'trigger.webhook' ORDER BY w.name, w.id",
+            (workspace,),
+        )
+        return [
+            WebhookNode(
+                workflow=row["id"],
+                name=row["name"] or row["id"],
+                active=bool(row["active"]),
+                node=row["node"],
+                path=row["path"],
+                auth=row["auth"],
+                methods=msgspec.json.decode(row["methods"]) if row["methods"] else ["POST"],
+            )
+            for row in rows
         ]
 
     async def with_webhook(self, path: str) -> Sequence[tuple[str, str]]:

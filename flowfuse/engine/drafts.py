@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from flowfuse import document
-from flowfuse.clock import Clock, Ids
+from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.data.workflows import Content, Draft, Edited, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.operations import Applied, Editor, Known, Operation, Refusal, Refused
@@ -136,6 +136,10 @@ class Drafts:
             refused=[each.refused for each in outcomes.values() if each.refused is not None],
             inverse=[back for each in reversed(outcomes.values()) for back in each.inverse],
         )
+
+    def new_id(self) -> str:
+        """An id for an operation that is made here."""
+        return id_text(self._ids.new())
 
     def _give_paths(self, editor: Editor) -> None:
         """A webhook that was added, or lost its path, gets one before anybody asks for it."""

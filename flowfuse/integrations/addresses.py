@@ -88,7 +88,12 @@ class AddressGuard:
     """Says of each address whether it may be connected to."""
 
     def __init__(self, allow: Sequence[Allowance] = ()) -> None:
-        self._allow = tuple(allow)
+        self._always = tuple(allow)
+        self._allow = self._always
+
+    def allow_also(self, more: Sequence[Allowance]) -> None:
+        """What people have allowed beside the settings of the process; what they had before ends."""
+        self._allow = (*self._always, *more)
 
     def refusal(
         self, host: str, address: IP, port: int, *, trusted: bool, closed_port: int | None = None

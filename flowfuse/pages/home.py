@@ -1,7 +1,8 @@
-"""Home: how today went, the workflows by last activity, the last runs."""
+"""DashboardUI, the first page: what needs somebody, how today goes, the workflows by last activity."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, Response, get
@@ -9,27 +10,46 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from flowfuse.clock import Clock
+from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.schedules import ScheduleRepository
+from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
-from flowfuse.model import Execution, WorkflowSummary
+from flowfuse.engine.history import History
+from flowfuse.model import Execution, StatisticsPart, WorkflowSummary
 from flowfuse.pages import words
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.api.body import answer
+from flowfuse.pages.charts import chart
+from flowfuse.pages.guards import identity_of, signed_in, workspace_of
+from flowfuse.pages.inbox import Question, questions
 from flowfuse.pages.page import page, zone_of
+from flowfuse.pages.schedules import coming_starts
 
 SPARK = 30
-LAST_RUNS = 10
+SHOWN = 12
+CAUSES, QUESTIONS = 3, 3
+DAY_US = 86_400 * 1_000_000
+BUCKET_US = 20 * 60 * 1_000_000
+_FEW = 40
 
 
-class HomeRow(Struct, frozen=True):
-    """A workflow with its last runs, oldest first."""
+class WorkflowRow(Struct, frozen=True):
+    """A workflow with its last runs, oldest first, and when it starts next by itself."""
 
     summary: WorkflowSummary
     recent: list[Execution]
+    next_due: int | None = None
 
     @property
     def active_at(self) -> int:
         """When something last happened with it."""
         return self.recent[-1].created if self.recent else self.summary.updated
+
+    @property
+    def rate(self) -> float | None:
+        """The share of the last runs that went through; None where none has ended."""
+        ended = [run for run in self.recent if run.finished]
+        return sum(run.state == "completed" for run in ended) / len(ended) if ended else None
 
 
 @get("/", guards=[signed_in])
@@ -37,18 +57,90 @@ async def home(
     request: Request[Any, Any, Any],
     workflows: NamedDependency[WorkflowRepository],
     executions: NamedDependency[ExecutionRepository],
+    schedules: NamedDependency[ScheduleRepository],
+    dead_letters: NamedDependency[DeadLetters],
+    history: NamedDependency[History],
+    storage: NamedDependency[Storage],
     clock: NamedDependency[Clock],
 ) -> Response[str]:
     """The first page."""
-    workspace = workspace_of(request)
+    workspace, zone, now = workspace_of(request), zone_of(request), clock.now_us()
     summaries = await workflows.list(workspace)
-    recent = await executions.recent(workspace, [summary.id for summary in summaries], SPARK)
-    rows = [HomeRow(summary, list(reversed(recent[summary.id]))) for summary in summaries]
+    planned = await schedules.list(workspace)
+    due = {each.workflow: each.next_due for each in reversed(planned) if not each.paused}
+    names = {summary.id: summary.name for summary in summaries}
+    begin = words.midnight(now, zone)
+    parts = await executions.histogram(workspace, since=begin, until=begin + DAY_US, bucket=BUCKET_US)
+    starts = coming_starts(planned, now, begin + DAY_US)
+    causes = await dead_letters.causes(workspace)
+    asked = await questions(workspace, executions, history)
     return page(
         request,
         "home.html",
-        workflows=sorted(rows, key=lambda row: row.active_at, reverse=True),
-        runs=await executions.list(workspace, limit=LAST_RUNS),
-        today=await executions.count_since(workspace, words.midnight(clock.now_us(), zone_of(request))),
-        names={summary.id: summary.name for summary in summaries},
-    )
+        workflows=await _rows(workspace, summaries, executions, due),
+        names=names,
+        number=len(summaries),
+        day=chart(
+            parts, since=begin, until=begin + DAY_US, bucket=BUCKET_US, zone=zone, now=now,
+            coming=[(at, names.get(schedule.workflow, schedule.workflow)) for at, schedule in starts],
+        ),
+        starts=len(starts),
+        today=_by_state(parts),
+        causes=causes[:CAUSES],
+        more_causes=len(causes) - CAUSES,
+        questions=asked[:QUESTIONS],
+        more_questions=len(asked) - QUESTIONS,
+        damage=storage.damage,
+        low=storage.low(),
+        needs=needs_of(len(causes), asked, storage),
+    )  # fmt: skip
+
+
+@get("/counts", guards=[signed_in])
+async def counts(
+    request: Request[Any, Any, Any],
+    executions: NamedDependency[ExecutionRepository],
+    dead_letters: NamedDependency[DeadLetters],
+) -> Response[bytes]:
+    """What the nav counts: only where somebody has to act."""
+    workspace = workspace_of(request)
+    waiting = await executions.waiting_for_people(workspace, 100)
+    return answer({"failed": await dead_letters.count(workspace), "waiting": len(waiting)})
+
+
+@get("/more", guards=[signed_in])
+async def more(request: Request[Any, Any, Any]) -> Response[str]:
+    """The rest of the nav, for a small screen."""
+    return page(request, "more.html", admin=identity_of(request).may("administer"))
+
+
+def needs_of(causes: int, asked: Sequence[Question], storage: Storage) -> int:
+    """How many things need somebody."""
+    return causes + len(asked) + (storage.damage is not None) + (storage.low() is not None)
+
+
+async def _rows(
+    workspace: str,
+    summaries: Sequence[WorkflowSummary],
+    executions: ExecutionRepository,
+    due: dict[str, int | None],
+) -> list[WorkflowRow]:
+    """The workflows in which something happened last. Of many, only those that were changed or ran of late
+    are looked at."""
+    if len(summaries) > _FEW:
+        last = [run.workflow for run in await executions.list(workspace, limit=200)]
+        wanted = set(list(dict.fromkeys(last))[:SHOWN])
+        summaries = [each for each in summaries if each.id in wanted] + [
+            each for each in summaries if each.id not in wanted
+        ][:SHOWN]
+    recent = await executions.recent(workspace, [summary.id for summary in summaries], SPARK)
+    rows = [WorkflowRow(each, list(reversed(recent[each.id])), due.get(each.id)) for each in summaries]
+    return sorted(rows, key=lambda row: row.active_at, reverse=True)[:SHOWN]
+
+
+def _by_state(parts: Sequence[StatisticsPart]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for state, number in part.states.items():
+            total[state] = total.get(state, 0) + number
+    return total

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -49,6 +50,7 @@ from flowfuse.pages.hook_answers import (
     send_whole,
 )
 from flowfuse.pages.hook_body import PARTS, decode, is_text, query_of, read_file, read_parts, read_whole
+from flowfuse.pages.hook_trap import HookTrap
 from flowfuse.pages.problems import problem_bytes
 
 log = logging.getLogger("flowfuse.hooks")
@@ -82,10 +84,13 @@ class HookTable:
         self._by_pattern: dict[str, Target] = {}
         self._reading = asyncio.Lock()
         self._changes, self._read_at = 1, 0
+        self.on_change: list[Callable[[], None]] = []
         bus.listen(WorkflowChanged, self._changed)
 
     def _changed(self, event: WorkflowChanged) -> None:
         self._changes += 1
+        for tell in self.on_change:
+            tell()
 
     async def find(self, path: str) -> tuple[Target, dict[str, str]]:
         """The target of a path and the values of its `{names}`. Raises NotFound."""
@@ -163,17 +168,25 @@ class Hooks:
         vault: CredentialVault,
         files: FileStore,
         clock: Clock,
+        trap: HookTrap,
     ) -> None:
+        self._trap = trap
+        table.on_change.append(trap.forget)
         self._table, self._controller, self._history = table, controller, history
         self._workflows, self._drafts = workflows, drafts
         self._vault, self._files, self._clock = vault, files, clock
 
     async def published(self, scope: Any, receive: Any, send: Any) -> None:
         """A call of /hook/<path>."""
+        target, path = None, _path(scope, "/hook/")
         try:
-            target, params = await self._table.find(_path(scope, "/hook/"))
+            target, params = await self._table.find(path)
             await self._call(target, params, scope, receive, send)
         except FlowFuseError as error:
+            if target is not None:
+                await self._trap.refused(target, scope, error)
+            elif isinstance(error, NotFound):
+                await self._trap.missed(path, path_pattern, scope, receive, error)
             await send_error(send, error)
         except Exception:
             log.exception("A webhook call broke")

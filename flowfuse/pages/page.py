@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from litestar import Request, Response
 
 from flowfuse.pages.language import chosen_language
+from flowfuse.pages.notices import notice_of
 from flowfuse.pages.render import policy_for
 
 ZONE_COOKIE = "tz"
@@ -24,7 +25,9 @@ def page(
     `with_styles`: its text editors bring style elements, which the policy lets through by a nonce.
     """
     nonce = secrets.token_urlsafe(16) if with_styles else ""
-    html = request.app.state.templates.render(template, nonce=nonce, **reader_of(request), **context)
+    reader = reader_of(request)
+    context.setdefault("notice", notice_of(request, reader["language"]))
+    html = request.app.state.templates.render(template, nonce=nonce, **reader, **context)
     headers = {"content-security-policy": policy_for(nonce)} if nonce else {}
     return Response(html, media_type="text/html", headers=headers)
 

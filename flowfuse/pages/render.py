@@ -73,19 +73,49 @@ def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
         n_=jinja2.pass_context(_say_count),
         identity=None,
         theme="",
+        notice=None,
     )
     environment.filters.update(
+        agent=words.agent_words,
         count=words.count,
+        safe_svg=_drawn,
+        size=jinja2.pass_context(_size),
+        twice=lambda value: (value, value),
         initials=words.initials,
         json=text_of,
         took=words.took,
         way=words.way,
+        day=jinja2.pass_context(_day),
+        clock=jinja2.pass_context(_clock),
         state=words.state_words,
         step=step,
         tree=tree,
         when=jinja2.pass_context(_when),
     )
     return environment
+
+
+def _drawn(picture: str) -> Any:
+    """A picture that our own code has drawn."""
+    from markupsafe import Markup
+
+    return Markup(picture)
+
+
+def _size(context: jinja2.runtime.Context, number: int) -> str:
+    return words.size(number, context["language"])
+
+
+def _day(context: jinja2.runtime.Context, date: Any) -> str:
+    return words.day_words(date, context["language"])
+
+
+def _clock(context: jinja2.runtime.Context, micros: int) -> str:
+    """The time of day as `<time>`."""
+    from markupsafe import Markup
+
+    shown = f"{words.local(micros, context['zone']):%H:%M}"
+    return Markup('<time datetime="{0}">{1}</time>').format(words.iso(micros), shown)
 
 
 def _say(context: jinja2.runtime.Context, text: str, **values: Any) -> str:
@@ -100,5 +130,5 @@ def _when(context: jinja2.runtime.Context, micros: int | None) -> str:
     """An instant as `<time>`: short for people, exact for machines and on hover."""
     from markupsafe import Markup
 
-    shown = words.when(micros, context["now"], context["zone"])
+    shown = words.when(micros, context["now"], context["zone"], context["language"])
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(words.iso(micros), shown)

@@ -1,9 +1,8 @@
-"""Runs: the list, and one run on its own pinned content."""
+"""One run on its own pinned content, and the runs of one workflow."""
 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
@@ -14,7 +13,7 @@ from flowfuse.clock import Clock
 from flowfuse.data.executions import PAGE, ExecutionRepository
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.history import History
-from flowfuse.model import Execution, State
+from flowfuse.model import Execution
 from flowfuse.node import Catalogue
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.guards import signed_in, workspace_of
@@ -24,32 +23,6 @@ from flowfuse.pages.run_view import run_view
 ONE = "/workflows/{workflow:str}/runs/{number:int}"
 TABS = ("node", "timeline", "run")
 Asked = Request[Any, Any, Any]
-
-
-@get("/runs", guards=[signed_in])
-async def runs(
-    request: Asked,
-    workflows: NamedDependency[WorkflowRepository],
-    executions: NamedDependency[ExecutionRepository],
-) -> Response[str]:
-    """All runs, newest first, of one state if the address names one."""
-    workspace = workspace_of(request)
-    chosen = request.query_params.get("state", "")
-    chosen = chosen if chosen in State.__members__ else ""
-    found = await executions.list(
-        workspace, state=State[chosen] if chosen else None, before=request.query_params.get("before") or None
-    )
-    summaries = await workflows.list(workspace)
-    names = {summary.id: summary.name for summary in summaries}
-    return page(request, "runs.html", runs=found, names=names, chosen=chosen, next_page=_older(found, chosen))
-
-
-def _older(found: list[Execution], chosen: str) -> str | None:
-    """The address of the next page, if there may be one."""
-    if len(found) < PAGE:
-        return None
-    filtered = {"state": chosen} if chosen else {}
-    return "/runs?" + urlencode({**filtered, "before": found[-1].id})
 
 
 @get("/workflows/{workflow:str}/runs", guards=[signed_in])

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
 from flowfuse.model import Execution
 
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-_DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+MONTHS = {
+    "en": ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
+    "de": ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sep.", "Okt.", "Nov.", "Dez."],
+}
+DAYS = {
+    "en": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"],
+    "de": ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"],
+}
 _WEEK_US = 7 * 86_400 * 1_000_000
 
 
@@ -60,6 +66,27 @@ def initials(name: str) -> str:
     return "".join(part[0] for part in (parts[:1] + parts[-1:] if len(parts) > 1 else parts)).upper()
 
 
+def size(number: int, language: str = "en") -> str:
+    """Bytes as people read them: `812 bytes`, `1.4 MB`."""
+    shown, unit = float(number), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if shown < 1000:
+            break
+        shown, unit = shown / 1000, larger
+    text = f"{shown:.0f}" if unit == "bytes" or shown >= 100 else f"{shown:.1f}"
+    return f"{text.replace('.', ',') if language == 'de' else text} {unit}"
+
+
+def agent_words(agent: str) -> str:
+    """What a browser calls itself, in short: `Firefox on Linux`."""
+    known = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+    systems = (("Android", "Android"), ("iPhone", "iPhone"), ("Windows", "Windows"), ("Mac OS", "macOS"),
+               ("Linux", "Linux"))  # fmt: skip
+    browser = next((name for sign, name in known if sign in agent), "")
+    system = next((name for sign, name in systems if sign in agent), "")
+    return f"{browser} on {system}" if browser and system else agent[:60]
+
+
 def took(micros: int | float | None) -> str:
     """A duration with as many digits as matter: `0.4 ms`, `212 ms`, `1.4 s`, `4 min 10 s`, `2 h 5 min`."""
     if micros is None:
@@ -92,23 +119,31 @@ def _long(seconds: int) -> str:
     return f"{seconds} s"
 
 
-def when(micros: int | None, now: int, zone: str = "") -> str:
+def when(micros: int | None, now: int, zone: str = "", language: str = "en") -> str:
     """Clock time today, weekday and time within a week, the date before that."""
     if micros is None:
         return ""
-    moment, today = _local(micros, zone), _local(now, zone)
+    moment, today = local(micros, zone), local(now, zone)
     if moment.date() == today.date():
         return f"{moment:%H:%M:%S}"
     if abs(now - micros) < _WEEK_US:
-        return f"{_DAYS[moment.weekday()]} {moment:%H:%M}"
-    date = f"{moment.day} {_MONTHS[moment.month - 1]}"
-    return date if moment.year == today.year else f"{date} {moment.year}"
+        return f"{DAYS[language][moment.weekday()]} {moment:%H:%M}"
+    dot = "." if language == "de" else ""
+    shown = f"{moment.day}{dot} {MONTHS[language][moment.month - 1]}"
+    return shown if moment.year == today.year else f"{shown} {moment.year}"
 
 
 def midnight(now: int, zone: str = "") -> int:
     """When the reader's day began."""
-    start = _local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    start = local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return int(start.timestamp()) * 1_000_000
+
+
+def day_words(day: date, language: str = "en") -> str:
+    """A day of a calendar: `Mon 23 Nov`, `Mo 23. Nov.` in German."""
+    names, months = DAYS[language], MONTHS[language]
+    dot = "." if language == "de" else ""
+    return f"{names[day.weekday()]} {day.day}{dot} {months[day.month - 1]}"
 
 
 def iso(micros: int | None) -> str:
@@ -116,7 +151,8 @@ def iso(micros: int | None) -> str:
     return "" if micros is None else f"{datetime.fromtimestamp(micros / 1e6, UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
-def _local(micros: int, zone: str) -> datetime:
+def local(micros: int, zone: str) -> datetime:
+    """An instant in the reader's time zone."""
     try:
         where = ZoneInfo(zone) if zone else None
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -41,7 +41,7 @@ def test_classes_that_are_styled_are_used() -> None:
     markup = "".join(path.read_text() for path in (*TEMPLATES, *SCRIPTS, *views))
     words = set(re.findall(r"[\w-]+", markup))
     made = re.compile(
-        r"(is|st|k|g|jt|tile|fam|face|who|df|cm|monaco)-"
+        r"(is|st|k|g|u|jt|tile|fam|face|who|df|cm|monaco)-"
     )  # put together from a state's or family's name, or CodeMirror's, or Monaco's
     other = re.compile(r'/\*.*?\*/|url\([^)]*\)|"[^"]*"')
     rules = " ".join(other.sub("", path.read_text()) for path in STYLES)

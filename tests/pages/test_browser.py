@@ -21,7 +21,6 @@ from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_play
 from flowfuse.model import Execution, ExecutionDetail, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.pages.graph import graph_view
-from flowfuse.pages.home import HomeRow
 from flowfuse.pages.render import POLICY, Templates
 from flowfuse.pages.run_view import run_view
 from flowfuse.resources import asset_root
@@ -35,7 +34,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
          "--disable-sync"]  # fmt: skip
 RUN = "/workflows/orders/runs/3"
 PAGES = {
-    "home": "/", "empty": "/?empty=1", "runs": "/runs", "error": "/error",
+    "error": "/error",
     "run": RUN,
     "failed": f"{RUN}?state=failed", "timeline": f"{RUN}?state=failed&tab=timeline",
     "result": f"{RUN}?state=completed&tab=run",
@@ -52,21 +51,16 @@ class Site:
         self.asked: list[tuple[str, bytes]] = []
 
     def page(self, path: str, query: dict[str, str]) -> str:
-        runs = [
-            self.execution(state, number=n) for n, state in enumerate(("completed", "failed", "running"), 1)
-        ]
-        common = {"runs": [] if query.get("empty") else runs, "names": {"orders": self.workflow.name}}
         if path.startswith(RUN):
             return self._run("run/_part.html" if path.endswith("/part") else "run.html", query)
-        if path == "/runs":
-            older = None if query.get("before") else "/runs?before=x"
-            return self.templates.render("runs.html", **common, chosen="", next_page=older)
-        if path == "/error":
-            return self.templates.render("error.html", status=404, detail="There is no run.")
-        rows = [] if query.get("empty") else [HomeRow(self.summary(), runs)]
-        return self.templates.render(
-            "home.html", today={"failed": 1, "completed": 4}, workflows=rows, **common
-        )
+        if path.endswith("/runs"):
+            older = None if query.get("before") else "/workflows/orders/runs?before=x"
+            states = ("completed", "failed", "running")
+            runs = [self.execution(state, number=n) for n, state in enumerate(states, 1)]
+            return self.templates.render(
+                "workflow_runs.html", workflow=self.summary(), runs=runs, next_page=older
+            )
+        return self.templates.render("error.html", status=404, detail="There is no run.")
 
     def _run(self, template: str, query: dict[str, str]) -> str:
         execution = self.execution(query.get("state", "running"))
@@ -281,7 +275,7 @@ def test_a_refused_order_says_why(page: Page, site: Site) -> None:
 
 
 def test_older_runs_are_added_below(page: Page) -> None:
-    page.goto("/runs")
+    page.goto("/workflows/orders/runs")
     page.get_by_role("link", name="Older").click()
     expect(page.locator("#run-rows tr")).to_have_count(6)
     expect(page.locator("#older")).to_have_text("These are all.")

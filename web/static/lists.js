@@ -26,6 +26,12 @@ document.addEventListener('change', (event) => {
   if (event.target.matches('[data-send]')) event.target.form.requestSubmit()
 })
 
+// “?” shows the keys of the pages; the editor has its own.
+document.addEventListener('keydown', (event) => {
+  const typing = event.target.closest('input, textarea, select, [contenteditable]')
+  if (event.key === '?' && !typing && !document.querySelector('.is-editor, .ed')) location.assign('/help#keys')
+})
+
 // “/” goes to the page's own search field, if nothing is being typed.
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, textarea, select, [contenteditable]')

@@ -16,6 +16,7 @@ from flowfuse.pages.api import (
     versions,
     workflows,
 )
+from flowfuse.pages.audit import list_audit
 
 API = (
     workflows.list_workflows,
@@ -84,6 +85,7 @@ API = (
     accounts.issue_tokens,
     accounts.refresh_tokens,
     accounts.revoke_tokens,
+    list_audit,
     openapi.openapi_json,
     openapi.api_docs,
     system.list_breakers,
