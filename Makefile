@@ -40,7 +40,7 @@ lint: .venv/.dev
 
 shots: .venv/.dev .venv/.chromium web/dist/manifest.json
 	@mkdir -p shots
-	@FLOWFUSE_SHOTS=shots $(PY) -m pytest -q tests/pages/test_browser.py tests/pages/test_editor_sound.py -k "every_page or every_state"
+	@FLOWFUSE_SHOTS=shots $(PY) -m pytest -q tests/pages/test_browser.py tests/pages/test_every_page.py tests/pages/test_editor_sound.py -k "every_page or every_state or empty_pages or way_in"
 
 lock: .venv/.dev
 	@$(COMPILE) pyproject.toml -o requirements.lock

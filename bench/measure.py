@@ -310,12 +310,12 @@ def _id_text(number: int) -> str:
     return str(uuid.UUID(int=1 << 120 | number))
 
 
-def _page_time(url: str, token: str) -> float:
+def _page_time(url: str, token: str, ask: Callable[..., Any] = request) -> float:
     """Seconds at the 95th percentile."""
     took = []
     for _ in range(60):
         begun = time.perf_counter()
-        request("GET", url, headers={"Authorization": f"Bearer {token}"})
+        ask("GET", url, headers={"Authorization": f"Bearer {token}"})
         took.append(time.perf_counter() - begun)
     return statistics.quantiles(took[10:], n=20)[-1]
 
@@ -348,6 +348,26 @@ def schedule() -> None:
     emit("schedule.missing", missing, "ticks", 0, missing == 0)
 
 
+def pages() -> None:
+    """Server time of every page beside 100,000 stored executions."""
+    from pages import PAGES, WORKFLOWS, document, fetch, fill
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "full"
+        with product(folder) as (_started, base):
+            token = (folder / "token").read_text().strip()
+            headers = {"Authorization": f"Bearer {token}"}
+            for number in range(WORKFLOWS):
+                made = document(number)
+                request("POST", f"{base}/api/v1/workflows", made, headers=headers)
+                request("POST", f"{base}/api/v1/workflows/{made['id']}/publish", {}, headers=headers)
+            request("POST", f"{base}/hook/flow-1", ORDER)
+        fill(folder / "flowfuse.db")
+        with product(folder) as (_again, base):
+            for path in PAGES:
+                emit(f"pages {path}", _page_time(f"{base}{path}", token, fetch) * 1e3, "ms", 50)
+
+
 def canvas() -> None:
     """The editor's canvas under a hand, beside React Flow."""
     from canvas import measure
@@ -365,6 +385,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     "code": code,
     "files": files,
     "canvas": canvas,
+    "pages": pages,
 }
 
 

@@ -26,6 +26,7 @@ from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.files import FileStore
 from flowfuse.data.folder import DataFolder
 from flowfuse.data.follow_ups import FollowUpRepository
+from flowfuse.data.histogram import Histogram
 from flowfuse.data.keys import ApiKeys
 from flowfuse.data.passwords import Passwords
 from flowfuse.data.preferences import Preferences, PreferenceStore
@@ -172,6 +173,7 @@ class Engine:
         self.storage = Storage(folder.path, self.database)
         self.preferences = PreferenceStore(self.database, self.clock)
         self.executions = ExecutionRepository(self.database)
+        self.histogram = Histogram(self.executions)
         self.workflows = WorkflowRepository(self.database, self.clock, Editor)
         self.trash = Trash(self.database, self.clock)
         self.calls = WebhookCalls(self.database, self.clock)
@@ -373,6 +375,7 @@ def create_app(
         "api": engine.api,
         "code_runner": engine.code,
         "files": engine.files,
+        "histogram": engine.histogram,
         "trash": engine.trash,
         "calls": engine.calls,
         "views": engine.views,

@@ -61,6 +61,7 @@ ACTIONS: dict[str, str] = {
     "change_member": "changed the member",
     "change_workspaces": "changed the workspaces",
     "use_template": "made a workflow of a template",
+    "run_first": "ran",
     "change_runs": "acted on several runs",
     "decide_in_inbox": "decided on",
     "run_workflow": "ran",

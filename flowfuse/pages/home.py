@@ -12,6 +12,7 @@ from msgspec import Struct
 from flowfuse.clock import Clock
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
+from flowfuse.data.histogram import Histogram
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
@@ -24,6 +25,7 @@ from flowfuse.pages.guards import identity_of, signed_in, workspace_of
 from flowfuse.pages.inbox import Question, questions
 from flowfuse.pages.page import page, zone_of
 from flowfuse.pages.schedules import coming_starts
+from flowfuse.pages.tour import first_to_run
 
 SPARK = 30
 SHOWN = 12
@@ -61,6 +63,7 @@ async def home(
     dead_letters: NamedDependency[DeadLetters],
     history: NamedDependency[History],
     storage: NamedDependency[Storage],
+    histogram: NamedDependency[Histogram],
     clock: NamedDependency[Clock],
 ) -> Response[str]:
     """The first page."""
@@ -70,7 +73,7 @@ async def home(
     due = {each.workflow: each.next_due for each in reversed(planned) if not each.paused}
     names = {summary.id: summary.name for summary in summaries}
     begin = words.midnight(now, zone)
-    parts = await executions.histogram(workspace, since=begin, until=begin + DAY_US, bucket=BUCKET_US)
+    parts = await histogram.parts(workspace, since=begin, until=begin + DAY_US, bucket=BUCKET_US, now=now)
     starts = coming_starts(planned, now, begin + DAY_US)
     causes = await dead_letters.causes(workspace)
     asked = await questions(workspace, executions, history)
@@ -93,6 +96,7 @@ async def home(
         damage=storage.damage,
         low=storage.low(),
         needs=needs_of(len(causes), asked, storage),
+        tour=await first_to_run(workspace, summaries, workflows, executions),
     )  # fmt: skip
 
 

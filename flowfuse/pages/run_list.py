@@ -14,6 +14,7 @@ from msgspec import Struct
 from flowfuse.clock import Clock
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import PAGE, ExecutionRepository, Filter
+from flowfuse.data.histogram import Histogram
 from flowfuse.data.views import Views
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
@@ -74,6 +75,7 @@ async def runs(
     executions: NamedDependency[ExecutionRepository],
     dead_letters: NamedDependency[DeadLetters],
     views: NamedDependency[Views],
+    histogram: NamedDependency[Histogram],
     clock: NamedDependency[Clock],
 ) -> Response[str]:
     """All runs that fit, newest first."""
@@ -87,7 +89,7 @@ async def runs(
         more=Filter(mode=asks.mode, since=now - SPANS[asks.span] if asks.span else None, text=asks.q.strip()),
     )
     begin = now - DAY_US
-    parts = await executions.histogram(workspace, since=begin, until=now, bucket=BUCKET_US)
+    parts = await histogram.parts(workspace, since=begin, until=now, bucket=BUCKET_US, now=now)
     older = f"/runs?{asks.query()}&before={found[-1].id}" if len(found) >= PAGE else None
     return page(
         request,

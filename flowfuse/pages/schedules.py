@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import islice
@@ -30,8 +31,8 @@ MOST_STARTS = 200
 DAY_US = 86_400 * 1_000_000
 DAYS = 7
 MOST_IN_A_DAY = 12
-_FEWEST = 5
-"""As many starts a day make one line of a schedule instead."""
+FEW = 5
+"""More starts than so many of a schedule in a day are one line."""
 
 
 class ScheduleRow(Struct, frozen=True):
@@ -45,12 +46,12 @@ class ScheduleRow(Struct, frozen=True):
 
 
 class Start(Struct, frozen=True):
-    """A start in the calendar; `count` of them where they come often, `together` with others' at one time."""
+    """A start in the calendar; `often` stands for many of a day, `together`: others start at that time."""
 
     at: int
     workflow: str
     name: str
-    count: int
+    often: bool
     together: bool
 
 
@@ -102,9 +103,7 @@ async def schedule_list(
         name = names.get(schedule.workflow, schedule.workflow)
         last = fires[0] if fires else None
         rows.append(ScheduleRow(schedule, name, recurrence.words(), recurrence.timezone, last))
-    begin = words.midnight(now, zone)
-    starts = coming_starts(planned, now, begin + DAYS * DAY_US)
-    return page(request, "schedules.html", rows=rows, days=_week(starts, names, now, zone))
+    return page(request, "schedules.html", rows=rows, days=_week(planned, names, now, zone))
 
 
 @post("/schedules", guards=[needs("operate")], status_code=303)
@@ -117,31 +116,33 @@ async def pause_in_list(request: Asked, scheduler: NamedDependency[SchedulerServ
     return back(request, "/schedules", "saved")
 
 
-def _week(starts: Sequence[tuple[int, Schedule]], names: dict[str, str], now: int, zone: str) -> list[Day]:
+def _week(planned: Sequence[Schedule], names: dict[str, str], now: int, zone: str) -> list[Day]:
     today = words.local(now, zone).date()
-    by_day: dict[date, list[tuple[int, Schedule]]] = {}
-    for at, schedule in starts:
-        by_day.setdefault(words.local(at, zone).date(), []).append((at, schedule))
-    days = []
+    days, begin = [], now
     for offset in range(DAYS):
+        end = words.midnight(words.midnight(now, zone) + (offset + 1) * DAY_US + DAY_US // 2, zone)
+        shown = _day(planned, names, begin, end)
         day = today + timedelta(days=offset)
-        shown = _day(by_day.get(day, []), names)
         days.append(Day(day, offset == 0, shown[:MOST_IN_A_DAY], max(0, len(shown) - MOST_IN_A_DAY)))
+        begin = end - 1
     return days
 
 
-def _day(starts: list[tuple[int, Schedule]], names: dict[str, str]) -> list[Start]:
-    """A day's starts: a schedule that comes often is one line."""
-    at_minute: dict[int, set[str]] = {}
-    per: dict[tuple[str, str], list[int]] = {}
-    for at, schedule in starts:
-        at_minute.setdefault(at // 60_000_000, set()).add(schedule.workflow)
-        per.setdefault((schedule.workflow, schedule.node), []).append(at)
-    found = []
-    for (workflow, _), moments in per.items():
-        often = len(moments) > _FEWEST
-        for at in moments[:1] if often else moments:
-            together = len(at_minute[at // 60_000_000]) > 1
-            count = len(moments) if often else 1
-            found.append(Start(at, workflow, names.get(workflow, workflow), count, together))
-    return sorted(found, key=lambda start: start.at)
+def _day(planned: Sequence[Schedule], names: dict[str, str], after: int, before: int) -> list[Start]:
+    """A day's starts, in order; of a schedule that comes often, one line before them."""
+    starts: list[tuple[int, str, bool]] = []
+    for schedule in planned:
+        if schedule.paused or schedule.next_due is None or schedule.next_due >= before:
+            continue
+        moments = islice(recurrence_of(schedule).all_after(after), FEW + 1)
+        within = [at for at in moments if at < before]
+        often = len(within) > FEW
+        starts += [(at, schedule.workflow, often) for at in (within[:1] if often else within)]
+    at_minute = Counter(at // 60_000_000 for at, _, often in starts if not often)
+    found = [
+        Start(
+            at, workflow, names.get(workflow, workflow), often, not often and at_minute[at // 60_000_000] > 1
+        )
+        for at, workflow, often in starts
+    ]
+    return sorted(found, key=lambda start: (not start.often, start.at))

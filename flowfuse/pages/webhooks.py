@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 from msgspec import Struct
 
+from flowfuse.clock import id_text
 from flowfuse.data.calls import KEPT, WebhookCalls
 from flowfuse.data.executions import ExecutionRepository, Filter
 from flowfuse.data.workflows import WebhookNode, WorkflowRepository
@@ -128,7 +129,7 @@ async def replay_call(
         raise NotFound(what="call", id=form.key)
     run = await drafts.run(workspace, workflow, call.request, trigger=node, published=one.active)
     note(request, f"/workflows/{workflow}", "replayed a call")
-    return await _to_run(workflow, run)
+    return await _to_run(run)
 
 
 @post(f"{ONE}/test", guards=[needs("operate")], status_code=303)
@@ -154,10 +155,10 @@ async def send_test_call(
     }  # fmt: skip
     run = await drafts.run(workspace, workflow, value, trigger=node)
     note(request, f"/workflows/{workflow}", "sent a test call")
-    return await _to_run(workflow, run)
+    return await _to_run(run)
 
 
-async def _to_run(workflow: str, run: Any) -> Redirect:
+async def _to_run(run: Any) -> Redirect:
     if run.accepted is not None:
         await run.accepted
-    return Redirect(f"/workflows/{workflow}/runs/{run.number}", status_code=303)
+    return Redirect(f"/runs/{id_text(run.id)}", status_code=303)
