@@ -16,7 +16,7 @@ from flowfuse.data.keys import ApiKeys
 from flowfuse.data.roles import PERMISSIONS
 from flowfuse.data.second_factor import address_of, new_recovery_codes, new_totp, picture_of, step_of
 from flowfuse.data.sessions import Sessions
-from flowfuse.errors import Denied, FlowFuseError, RequestInvalid, TooManyAttempts, WrongPassword
+from flowfuse.errors import Conflict, Denied, FlowFuseError, RequestInvalid, TooManyAttempts, WrongPassword
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import WORKSPACE
 from flowfuse.pages.api.accounts import allowed_scopes, user_of
@@ -158,7 +158,7 @@ async def change_second_factor(
     form, identity = await read_form(request, FactorForm), identity_of(request)
     user = await accounts.user(await user_of(identity, accounts))
     if not user.has_password:
-        raise Denied(reason="Choose a password first: the second factor comes after it")
+        raise Conflict(reason="Choose a password first: the second factor comes after it")
     try:
         if form.off or user.has_totp:
             await auth.check_password(user.id, form.current, auth.client_of(request))

@@ -25,7 +25,7 @@ from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.form import form_of
-from flowfuse.pages.guards import needs, signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.page import chosen_tab, page
 from flowfuse.pages.palette import palette
 from flowfuse.pages.run_view import run_view
@@ -93,6 +93,7 @@ async def editor_page(
         "editor.html",
         with_styles=True,
         drawing=drawing,
+        may_build=identity_of(request).may("build"),
         workflow=drawing.summary,
         draft=_data(drawing.document),
         cards=_data({id: drawings.card(workflow, view) for id, view in drawing.cards.items()}),

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from flowfuse.events import EventBus, WorkflowChanged
-from flowfuse.pages.guards import signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, signed_in
 
 COLOURS = ("a", "b", "c", "d")
 MOST_BEHIND = 200
@@ -45,13 +45,13 @@ class Rooms:
         self._rooms: dict[tuple[str, str], dict[asyncio.Queue[bytes | None], Person]] = {}
         bus.listen(WorkflowChanged, self._changed)
 
-    def enter(self, key: tuple[str, str], tab: str) -> asyncio.Queue[bytes | None]:
+    def enter(self, key: tuple[str, str], tab: str, name: str = "") -> asyncio.Queue[bytes | None]:
         """A new editor; what it is told comes out of the queue (None: it is too far behind)."""
         room = self._rooms.setdefault(key, {})
         taken = {person.colour for person in room.values() if person.tab != tab}
         colour = next((each for each in COLOURS if each not in taken), COLOURS[-1])
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_BEHIND)
-        room[queue] = Person(tab=tab, name=f"Editor {COLOURS.index(colour) + 1}", colour=colour)
+        room[queue] = Person(tab=tab, name=name or f"Editor {COLOURS.index(colour) + 1}", colour=colour)
         self._tell_people(room)
         return queue
 
@@ -97,8 +97,9 @@ async def editors(
 ) -> None:
     """`?tab=ID`: hears of each change of the draft, and of who else edits it; says where it is."""
     await socket.accept()
-    key = (workspace_of(socket), workflow)
-    queue = rooms.enter(key, socket.query_params.get("tab", "")[:80])
+    identity = identity_of(socket)
+    key = (identity.workspace, workflow)
+    queue = rooms.enter(key, socket.query_params.get("tab", "")[:80], identity.name)
     listening = asyncio.create_task(_listen(socket, rooms, key, queue))
     try:
         while (data := await queue.get()) is not None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.support.browser import chromium, open_editor, signed_in
 from tests.support.local import LocalServer
+from tests.support.people import member
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -467,3 +468,20 @@ def test_a_right_click_opens_the_nodes_menu_there(page: Page, server: LocalServe
     item.click()
     assert _eventually(lambda: len(draft(server, flow)["nodes"]) == 4)
     expect(page.locator(".menu[open]")).to_have_count(0)
+
+
+def test_who_may_only_look_is_offered_nothing_to_change(
+    browser: Browser, server: LocalServer, flow: str
+) -> None:
+    viewer = member(server, "viewer")
+    context = browser.new_context(base_url=server.base, viewport={"width": 1440, "height": 900})
+    context.add_cookies([{"name": "ff_session", "value": viewer.secret, "url": server.base}])
+    page = context.new_page()
+    open_editor(page, flow)
+    expect(page.locator("#tools")).to_be_hidden()
+    card(page, "second").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "second")
+    page.keyboard.press("Delete")
+    expect(page.locator("#toasts")).to_contain_text("to look, not to change")
+    assert any(each["id"] == "second" for each in draft(server, flow)["nodes"])
+    context.close()

@@ -49,11 +49,11 @@ async def runner() -> AsyncIterator[CodeRunner]:
 
 @pytest.mark.parametrize("name", BOMBS)
 async def test_a_bomb(runner: CodeRunner, name: str) -> None:
-    begun = time.monotonic()
+    begun, held = time.monotonic(), psutil.Process().memory_info().rss
     with pytest.raises((CodeError, NodeTimeout)) as raised:
         await runner.run(BOMBS[name], {}, timeout=SECONDS)
     assert time.monotonic() - begun < SECONDS + 1.5, raised.value
-    assert psutil.Process().memory_info().rss < 600 * 1024 * 1024
+    assert psutil.Process().memory_info().rss - held < 100 * 1024 * 1024
     assert (await runner.run("2 + 2", {}, timeout=5)).value == 4
 
 

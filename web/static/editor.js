@@ -24,6 +24,8 @@ const draft = document.getElementById('draft')
 const canvas = document.getElementById('canvas')
 const world = document.getElementById('world')
 const store = new Store(draft.dataset.workflow, Number(draft.dataset.seq), JSON.parse(draft.textContent))
+store.readonly = 'readonly' in draft.dataset
+document.body.classList.toggle('is-readonly', store.readonly)
 const board = new Board(canvas, world, store, JSON.parse(document.getElementById('drawn-cards').textContent))
 const view = new View(canvas, world, board.boxes, { pans: (event) => gestures.pans(event) })
 const actions = new Actions(store, board, view)

@@ -42,6 +42,9 @@ export class Store extends EventTarget {
   }
 
   node(id) { return nodeOf(this.doc, id) }
+  /** Set for people who may look and not change. */
+  readonly = false
+
   /** Set once the outline is shown: it comes with every change then. */
   wantsOutline = false
   get #outline() { return this.wantsOutline ? '&outline' : '' }
@@ -86,6 +89,10 @@ export class Store extends EventTarget {
   }
 
   #apply(operations) {
+    if (this.readonly) {
+      this.#tell('note', { text: 'Your role here is to look, not to change. An admin can make you an editor.' })
+      return null
+    }
     let { doc } = this
     const inverse = []
     try {
