@@ -141,6 +141,9 @@ class FlowFuse:
             await self.hooks.draft(scope, receive, send)
             return
         site = self._site if self._site is not None else await asyncio.to_thread(lambda: self.site)
+        if scope["type"] == "websocket":
+            await self.auth.while_signed_in(site, scope, receive, send)
+            return
         await site(scope, receive, self.gate.with_headers(send))
 
     async def _live(self, receive: Any, send: Any) -> None:

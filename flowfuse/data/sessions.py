@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct
@@ -72,6 +74,7 @@ class Sessions:
     def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
         self._database, self._clock, self._ids = database, clock, ids
         self._known: dict[bytes, Session] = {}
+        self._watched: dict[bytes, set[asyncio.Event]] = {}
 
     # -- links
 
@@ -125,7 +128,7 @@ class Sessions:
             self._insert(connection, secret, workspace, user, client, now)
 
         await self._database.write(insert)
-        self._known.pop(old, None)
+        self._ended(old)
         return secret
 
     def _insert(
@@ -189,8 +192,26 @@ class Sessions:
             ).fetchall()
         )
         for row in ended:
-            self._known.pop(bytes(row["hash"]), None)
+            self._ended(bytes(row["hash"]))
         return len(ended)
+
+    @contextmanager
+    def watching(self, secret: str) -> Iterator[asyncio.Event]:
+        """An event that is set when the session of that secret ends."""
+        name, event = digest(secret), asyncio.Event()
+        self._watched.setdefault(name, set()).add(event)
+        try:
+            yield event
+        finally:
+            left = self._watched[name]
+            left.discard(event)
+            if not left:
+                del self._watched[name]
+
+    def _ended(self, name: bytes) -> None:
+        self._known.pop(name, None)
+        for event in self._watched.get(name, ()):
+            event.set()
 
 
 def _session(row: sqlite3.Row) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ SETUP_US = 15 * 60 * 1_000_000
 SETUP_TRIES, SETUP_WINDOW_US = 5, 60 * 1_000_000
 TICKET_US = 5 * 60 * 1_000_000
 _TICKETS = 1000
+SESSION_ENDED = 4401
 TOTP_PLACE = "users/{user}/totp"
 _MISMATCH = "E-mail and password do not match."
 
@@ -116,6 +118,29 @@ class AuthManager:
         if is_access_token(secret):
             return _held(await self._tokens.find(secret), "jwt")
         raise SignInNeeded()
+
+    async def while_signed_in(self, site: Any, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a WebSocket till its session ends: to its handler that is as if the browser had left."""
+        secret = _cookie(scope, self.cookie)
+        with self._sessions.watching(secret) as ended:
+            waiting = asyncio.ensure_future(ended.wait())
+            coming: asyncio.Future[Any] | None = None
+
+            async def receiving() -> Any:
+                nonlocal coming
+                coming = coming or asyncio.ensure_future(receive())
+                await asyncio.wait([coming, waiting], return_when=asyncio.FIRST_COMPLETED)
+                if waiting.done():
+                    return {"type": "websocket.disconnect", "code": SESSION_ENDED}
+                message, coming = coming.result(), None
+                return message
+
+            try:
+                await site(scope, receiving, send)
+            finally:
+                waiting.cancel()
+                if coming is not None:
+                    coming.cancel()
 
     def client_of(self, connection: Connection) -> Client:
         """Whence somebody asks. A proxy's word for it counts only where the settings name the proxy."""
@@ -283,6 +308,17 @@ def _held(holder: KeyHolder | None, via: str) -> Identity:
         via=via,
         key=holder.id if via == "key" else "",
     )
+
+
+def _cookie(scope: Any, wanted: str) -> str:
+    """A cookie of a request, as the browser sends it."""
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            for part in value.decode("latin-1").split(";"):
+                key, _, text = part.strip().partition("=")
+                if key == wanted:
+                    return str(text)
+    return ""
 
 
 def secret_of(connection: Connection) -> str:

@@ -6,6 +6,7 @@ the others. A text with a number in it has two forms there, for one and for many
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -60,6 +61,35 @@ def sentence(language: str, error: FlowFuseError) -> str:
         return say(language, text, **error.parameters)
     except KeyError:
         return error.message
+
+
+_PIECES = re.compile(r"{#.*?#}|{{.*?}}|{%.*?%}|[<>{]|[^<>{]+", re.DOTALL)
+_ATTRIBUTE = re.compile(r'\b(aria-label|title|placeholder)="([^"]*[A-Za-z][^"]*)"')
+
+
+def translated(source: str, language: str) -> str:
+    """A template with what stands in it as it is said in that language, as far as its table goes.
+
+    That is text between tags, and what `aria-label`, `title` and `placeholder` say, outside of expressions.
+    """
+    known = table(language)
+    if not known:
+        return source
+
+    def attribute(match: re.Match[str]) -> str:
+        told = known.get(match[2].strip())
+        return f'{match[1]}="{told}"' if isinstance(told, str) and '"' not in told else match[0]
+
+    pieces, in_tag = [], False
+    for piece in _PIECES.findall(source):
+        if piece in ("<", ">"):
+            in_tag = piece == "<"
+        elif piece[0] != "{" and in_tag:
+            piece = _ATTRIBUTE.sub(attribute, piece)
+        elif piece[0] != "{" and isinstance(told := known.get(piece.strip()), str):
+            piece = piece.replace(piece.strip(), told)
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def chosen_language(wanted: str, accepted: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from flowfuse.pages import words
 from flowfuse.pages.form import text_of
-from flowfuse.pages.language import say, say_count
+from flowfuse.pages.language import say, say_count, translated
 from flowfuse.pages.values import step, tree
 from flowfuse.resources import asset_root
 
@@ -38,11 +38,14 @@ class Templates:
     def __init__(self, now_us: Callable[[], int]) -> None:
         self._now_us = now_us
         self._assets = _manifest()
-        self._environment = _environment(self.asset)
+        self._environments: dict[str, jinja2.Environment] = {}
 
     def render(self, name: str, *, zone: str = "", language: str = "en", **context: Any) -> str:
         """A page or part. `zone` is the reader's time zone (cookie `tz`); without it, the server's."""
-        template = self._environment.get_template(name)
+        environment = self._environments.get(language)
+        if environment is None:
+            environment = self._environments[language] = _environment(self.asset, language)
+        template = environment.get_template(name)
         return template.render(now=self._now_us(), zone=zone, language=language, **context)
 
     def asset(self, name: str) -> str:
@@ -55,12 +58,20 @@ def _manifest() -> dict[str, str]:
     return msgspec.json.decode(built.read_bytes(), type=dict[str, str])
 
 
-def _environment(asset: Callable[[str], str]) -> jinja2.Environment:
+def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environment:
     # Imported when the first page is asked for: a webhook's first answer needs none of it.
     import jinja2
 
+    folder = asset_root("web") / "templates"
+
+    def load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
+        path = folder / name
+        if not path.is_file():
+            return None
+        return translated(path.read_text(encoding="utf-8"), language), str(path), lambda: True
+
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(asset_root("web") / "templates"),
+        loader=jinja2.FunctionLoader(load),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -9,7 +9,7 @@ import pytest
 
 from flowfuse.data import preferences, roles
 from flowfuse.pages import audit_trail, find, notices, settings, templates, words
-from flowfuse.pages.language import LANGUAGES, table
+from flowfuse.pages.language import LANGUAGES, table, translated
 
 TEMPLATES = sorted((Path(__file__).resolve().parents[2] / "web" / "templates").rglob("*.html"))
 SAID = re.compile(r"""\b_\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
@@ -43,6 +43,18 @@ def test_everything_is_said_in_it(language: str) -> None:
     known = table(language)
     assert sorted(text for text in said() if text not in known) == []
     assert sorted(text for text in counted() if not isinstance(known.get(text), list)) == []
+
+
+def test_only_what_people_read_is_translated() -> None:
+    source = (
+        '<a class="live {% if x %}live{% endif %}" title="Undo" data-x="Undo">{# Undo #}Undo{{ "Undo" }}'
+        "{% if a < b %} Save {% endif %}</a>"
+    )
+    assert translated(source, "de") == (
+        '<a class="live {% if x %}live{% endif %}" title="Rückgängig" data-x="Undo">{# Undo #}Rückgängig'
+        '{{ "Undo" }}{% if a < b %} Speichern {% endif %}</a>'
+    )
+    assert translated(source, "en") == source
 
 
 @pytest.mark.parametrize("language", OTHERS)

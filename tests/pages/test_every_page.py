@@ -71,6 +71,8 @@ def look(page: Page, name: str, path: str, width: int) -> None:
     page.goto(path)
     over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert over <= 0, f"{name}: {over} px too wide"
+    hidden = "[...document.querySelectorAll('main h2:not(.sr)')].filter((h) => !h.checkVisibility()).length"
+    assert page.evaluate(hidden) == 0 or page.locator(".split").count(), f"{name}: a part is not shown"
     page.evaluate(AXE.read_text())
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")

@@ -249,6 +249,21 @@ def test_sessions_are_listed_and_ended_by_their_owner_alone(fresh: LocalServer) 
     assert second.ask("GET", "/api/v1/me").status == 401
 
 
+def test_a_live_channel_ends_with_its_session(fresh: LocalServer) -> None:
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
+    person = with_password(fresh)
+    fresh.api("POST", "/workflows", {"id": "watched", "nodes": [], "edges": []})
+    address = f"ws://127.0.0.1:{fresh.port}/live/workflows/watched?tab=t"
+    headers = {**person.cookie, "Origin": fresh.base}
+    with connect(address, additional_headers=headers, close_timeout=2) as socket:
+        assert person.send("/sign-out").status == 303
+        with pytest.raises(ConnectionClosed):
+            while True:
+                socket.recv(timeout=10)
+
+
 # -- the owner, from the LAN
 
 
