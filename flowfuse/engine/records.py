@@ -39,6 +39,7 @@ FILE_MARK = b"\xa5$file\xd9\x40"
 """How the value of a file begins in MessagePack: the key, and a text of 64 characters."""
 _FILE = re.compile(re.escape(FILE_MARK) + rb"([0-9a-f]{64})")
 
+_PACK = msgspec.msgpack.Encoder().encode
 _COMPRESS_FROM = 1024
 _RAW, _ZSTD, _SEALED = 0, 1, 2
 Unseal = Callable[[bytes], bytes]
@@ -66,7 +67,9 @@ def encode(record: tuple[Any, ...], value_at: int) -> tuple[bytes, Blob | None]:
     packed = pack(record)
     if len(packed) <= BLOB_BYTES or not value_at:
         return packed, None
-    data = pack(record[value_at])
+    # The value's own bytes are in there; encoding it once more would take as long again.
+    around = [sum(map(len, map(_PACK, part))) for part in (record[:value_at], record[value_at + 1 :])]
+    data = packed[len(_array_header(len(record))) + around[0] : len(packed) - around[1]]
     digest = digest_of(data)
     reference = msgspec.msgpack.Ext(_BLOB_EXT, digest)
     short = (*record[:value_at], reference, *record[value_at + 1 :])

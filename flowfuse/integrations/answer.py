@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from flowfuse import large_json
 from flowfuse.data.files import FileStore
 from flowfuse.errors import NodeFailed, OutputInvalid, RemoteError, TooLarge
 from flowfuse.integrations.credential import OpenCredential, Redactor
@@ -95,7 +96,7 @@ async def body_of(response: Any, wanted: Wanted, files: FileStore | None) -> tup
     if files is not None and (wanted.form == "file" or (wanted.form == "auto" and not _is_text(kind))):
         return await _to_file(response, wanted, files)
     raw = await _read(response, wanted.limit or MAX_DECODED)
-    return _decode(response, raw, wanted.form, kind), len(raw)
+    return await _decode(response, raw, wanted.form, kind), len(raw)
 
 
 def _kind(response: Any) -> str:
@@ -152,12 +153,13 @@ def _too_large(limit: int) -> NodeFailed:
     )
 
 
-def _decode(response: Any, raw: bytes, wanted: str, kind: str) -> Value:
+async def _decode(response: Any, raw: bytes, wanted: str, kind: str) -> Value:
     if wanted == "json" or (wanted == "auto" and kind.endswith(("/json", "+json"))):
         if not raw:
             return None
         try:
-            return msgspec.json.decode(raw)
+            value: Value = await large_json.decode(raw)
+            return value
         except (msgspec.DecodeError, RecursionError) as error:
             if wanted == "json":
                 raise OutputInvalid(reason=f"the answer is not JSON: {error}") from None

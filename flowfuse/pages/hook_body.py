@@ -11,8 +11,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import parse_qsl
 
-import msgspec
-
+from flowfuse import large_json
 from flowfuse.data.files import FileStore, FileWriter, as_file
 from flowfuse.errors import RequestInvalid, TooLarge
 from flowfuse.integrations.webhooks import Check
@@ -84,13 +83,13 @@ def _check_length(length: str, limit: int) -> None:
         raise TooLarge(what="body", limit=limit)
 
 
-def decode(raw: bytes, kind: str) -> Value:
+async def decode(raw: bytes, kind: str) -> Value:
     """A text body by its content type. Raises RequestInvalid."""
     if not raw:
         return None
     if kind == "application/json" or kind.endswith("+json") or not kind:
         try:
-            value: Value = msgspec.json.decode(raw)
+            value: Value = await large_json.decode(raw)
             if b"$file" in raw or b"\\u0024" in raw:
                 _refuse_files(value)
             return value

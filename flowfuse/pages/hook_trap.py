@@ -99,6 +99,6 @@ async def _body(kind: str, scope: Any, receive: Any) -> Any:
     if not is_text(kind.partition(";")[0].strip().lower()):
         return f"({kind})"
     try:
-        return decode(await read_whole(receive, LONGEST_BODY, _header(scope, b"content-length")), kind)
+        return await decode(await read_whole(receive, LONGEST_BODY, _header(scope, b"content-length")), kind)
     except FlowFuseError as error:
         return f"({error.message})"

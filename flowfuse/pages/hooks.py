@@ -279,7 +279,7 @@ class Hooks:
             raw = await read_whole(receive, limit, length)
             check.update(raw)
             check.verify()
-            return decode(raw, kind), raw.count(b"[") + raw.count(b"{")
+            return await decode(raw, kind), raw.count(b"[") + raw.count(b"{")
         if kind == PARTS:
             found = _BOUNDARY.search(sent)
             boundary = (found[1] or found[2]) if found else ""

@@ -46,7 +46,7 @@ async def resume_by_call(
         "method": request.method,
         "query": query,
         "headers": dict(request.headers),
-        "body": decode(body, kind),
+        "body": await decode(body, kind),
     }
     try:
         check_incoming(value, body.count(b"[") + body.count(b"{"))

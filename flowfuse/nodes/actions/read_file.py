@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from flowfuse import large_json
 from flowfuse.data.files import FileStore, as_file
 from flowfuse.errors import NodeFailed, NotFound, TooLarge
 from flowfuse.model import Value
@@ -82,6 +83,8 @@ class ReadFile(NodeType):
                 reason=f"file: “{file.name}” is larger than {MAX_BYTES // 1_000_000} MB, which is the most "
                 "that becomes a value"
             ) from None
+        if params.format == "json":
+            return Output("main", await _json(raw, params))
         return Output("main", await asyncio.to_thread(_read, raw, params))
 
 
@@ -96,18 +99,24 @@ def is_encoding(name: str) -> bool:
 def _read(raw: bytes, params: ReadFileParams) -> Value:
     if params.format == "base64":
         return base64.b64encode(raw).decode()
+    text = _text(raw, params)
+    return _rows(text, params) if params.format == "csv" else text
+
+
+def _text(raw: bytes, params: ReadFileParams) -> str:
     try:
-        text = raw.decode(params.encoding).removeprefix("\ufeff")
+        return raw.decode(params.encoding).removeprefix("\ufeff")
     except (UnicodeDecodeError, LookupError):
         raise NodeFailed(reason=f"file: this is no text in {params.encoding}") from None
-    if params.format == "text":
-        return text
-    if params.format == "csv":
-        return _rows(text, params)
+
+
+async def _json(raw: bytes, params: ReadFileParams) -> Value:
+    text = await asyncio.to_thread(lambda: _text(raw, params).encode("utf-8", "surrogatepass"))
     try:
-        return msgspec.json.decode(text)
+        value: Value = await large_json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise NodeFailed(reason=f"file: this is not JSON: {error}") from None
+    return value
 
 
 def _rows(text: str, params: ReadFileParams) -> Value:

@@ -1,0 +1,87 @@
+"""Large JSON: the same value as decoded at once, the same errors, and a loop that runs meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowfuse import large_json
+
+ROW = {
+    "id": 1,
+    "name": "Zoë \u2603",
+    "tags": ["a", 'b"]}', "\\"],
+    "v": 1.5,
+    "nested": {"x": None, "y": [True]},
+}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [ROW] * 30_000,
+        {"items": [ROW] * 20_000, "more": {"deep": [[ROW] * 10_000], "n": 1}},
+        [["x" * 2_000_000, [], {}, 7], {}],
+        "y" * 1_500_000,
+        {str(n): n for n in range(200_000)},
+    ],
+    ids=["rows", "nested", "long text", "text", "keys"],
+)
+async def test_the_value_is_the_same(value: Any) -> None:
+    assert await large_json.decode(json.dumps(value, indent=1).encode()) == value
+    assert gc.isenabled()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_the_value_is_the_same_where_everything_is_large(value: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_json, "LARGE", 1)
+        patch.setattr(large_json, "PIECE", 1)
+        assert asyncio.run(large_json.decode(msgspec.json.encode(value))) == value
+
+
+@pytest.mark.parametrize("end", [b"", b",]", b"] x", b'{"a":01}]', b"nul]", b'"\xff"]'])
+async def test_an_error_names_the_place_in_the_whole(end: bytes) -> None:
+    raw = b"[" + b'{"id":1},' * 200_000 + end
+    with pytest.raises(ValueError) as whole:  # a text that is not UTF-8 raises another kind
+        msgspec.json.decode(raw)
+    with pytest.raises(msgspec.DecodeError) as pieces:
+        await large_json.decode(raw)
+    if isinstance(whole.value, msgspec.DecodeError):
+        assert str(pieces.value) == str(whole.value)
+    assert gc.isenabled()
+
+
+async def test_the_loop_runs_meanwhile() -> None:
+    raw = json.dumps([ROW] * 50_000).encode()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await large_json.decode(raw)
+    counting.cancel()
+    assert turns >= len(raw) // large_json.PIECE - 2
+
+
+@pytest.mark.parametrize("times", [1, 300_000])
+async def test_a_text_that_is_not_utf8_is_malformed(times: int) -> None:
+    with pytest.raises(msgspec.DecodeError, match="UTF-8"):
+        await large_json.decode(b"[" + b'"ab",' * times + b'"\xff"]')
