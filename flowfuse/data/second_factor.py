@@ -40,7 +40,11 @@ def step_of(secret: str, code: str, now_us: int, last_step: int) -> int | None:
     """The time step that a code belongs to; None where it is wrong, or was used before."""
     import pyotp
 
-    totp, now = pyotp.TOTP(secret), now_us // 1_000_000
+    try:
+        totp, now = pyotp.TOTP(secret), now_us // 1_000_000
+    except ValueError:
+        # No secret at all: too short, or not in base32.
+        return None
     given = "".join(code.split())
     for around in _AROUND:
         step = now // STEP_SECONDS + around

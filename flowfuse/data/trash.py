@@ -13,6 +13,7 @@ from flowfuse.data.database import Database
 from flowfuse.errors import Conflict, NotFound
 
 KEPT_US = 30 * 86400 * 1_000_000
+_LONGEST = 62
 _COLUMNS = "workspace_id, workflow_id, name, folder, draft, seq, field_versions, versions, created, at"
 
 
@@ -56,6 +57,7 @@ class Trash:
 
     async def restore(self, workspace: str, number: int) -> str:
         """Bring a workflow back, as it was but unpublished; its id. Raises NotFound, Conflict."""
+        _check(number)
         now = self._clock.now_us()
 
         def bring_back(connection: sqlite3.Connection) -> str:
@@ -87,6 +89,7 @@ class Trash:
 
     async def destroy(self, workspace: str, number: int) -> None:
         """Delete one for good. Raises NotFound."""
+        _check(number)
         done = await self._database.write(
             lambda connection: (
                 connection.execute(
@@ -105,6 +108,12 @@ class Trash:
         await self._database.write(
             lambda connection: connection.execute("DELETE FROM trash WHERE at < ?", (before,))
         )
+
+
+def _check(number: int) -> None:
+    """A number that the database cannot hold is nothing's. Raises NotFound."""
+    if number.bit_length() > _LONGEST:
+        raise NotFound(what="workflow in the trash", id=str(number)[:30])
 
 
 def put_in_trash(connection: sqlite3.Connection, workspace: str, workflow: str, now: int) -> None:

@@ -188,7 +188,7 @@ async def change_second_factor(
 def _factor(secret: str, email: str) -> dict[str, str]:
     try:
         return {"secret": secret, "picture": picture_of(address_of(secret, email or "FlowFuse"))}
-    except Exception:
+    except ValueError:
         raise RequestInvalid(field="secret", reason="this is no secret of an authenticator") from None
 
 

@@ -88,6 +88,8 @@ async def save_connection(
 ) -> Response[Any]:
     """Make a connection (`new`), or change one; what is wrong is said beside its field."""
     form, workspace = await read_form(request, ConnectionForm), workspace_of(request)
+    if form.kind not in KINDS:
+        raise RequestInvalid(field="kind", reason=f"“{form.kind[:40]}” is none of {', '.join(KINDS)}")
     fresh = credential == "new"
     name = (form.id.strip() or _id_of(form.name)) if fresh else credential
     secrets = form.secrets()

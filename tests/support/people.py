@@ -33,12 +33,14 @@ class Person:
         assert answer.status == 200, (path, answer.status, answer.raw[:2000])
         return answer.raw.decode()
 
-    def send(self, path: str, **fields: Any) -> Answer:
+    def send(self, path: str, /, **fields: Any) -> Answer:
         """A form, as a browser sends it."""
         return send_form(self.server, path, self.cookie, **fields)
 
 
-def send_form(server: LocalServer, path: str, headers: dict[str, str] | None = None, **fields: Any) -> Answer:
+def send_form(
+    server: LocalServer, path: str, headers: dict[str, str] | None = None, /, **fields: Any
+) -> Answer:
     """A form of anybody's."""
     body = urlencode(fields, doseq=True).encode()
     return request("POST", server.base + path, body, {**FORM, "Origin": server.base, **(headers or {})})
