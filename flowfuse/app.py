@@ -355,7 +355,8 @@ def create_app(
     table = HookTable(engine.workflows, engine.controller, engine.bus)
     hooks = Hooks(
         table, engine.controller, engine.history, engine.workflows, engine.drafts,
-        engine.vault, engine.files, engine.clock, HookTrap(engine.workflows, engine.calls),
+        engine.vault, engine.files, engine.clock,
+        HookTrap(engine.workflows, engine.calls, engine.clock.now_us),
     )  # fmt: skip
 
     templates = LazyTemplates(engine.clock)
@@ -382,7 +383,7 @@ def create_app(
         "trash": engine.trash,
         "calls": engine.calls,
         "views": engine.views,
-        "public_address": config.public_url.rstrip("/") or config.address,
+        "public_address": config.public_url.rstrip("/"),
         "accounts": engine.accounts,
         "sessions": engine.sessions,
         "keys": engine.keys,

@@ -11,6 +11,7 @@ from flowfuse.errors import ConfigInvalid
 
 def add_link(parser: argparse.ArgumentParser) -> None:
     """Options of `link`."""
+    parser.add_argument("--new-password", action="store_true", help="to choose a new password for the owner")
     add_data(parser)
     add_json(parser)
     parser.set_defaults(handler=link)
@@ -24,9 +25,13 @@ def link(options: argparse.Namespace) -> int:
         raise ConfigInvalid(
             field="--data", reason=f"no server is running on {folder.path}; start it by `flowfuse serve`"
         )
-    address = running.address + call_server(folder, running, "POST", "/api/v1/links", {})["path"]
+    asked = {"new_password": options.new_password}
+    address = running.address + call_server(folder, running, "POST", "/api/v1/links", asked)["path"]
     if options.json:
         print_json({"link": address})
     else:
-        print(f"Sign in once, within 15 minutes, at {address}")
+        if options.new_password:
+            print(f"Choose a new password, once, within an hour, at {address}")
+        else:
+            print(f"Sign in once, within 15 minutes, at {address}")
     return 0

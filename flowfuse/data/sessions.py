@@ -18,6 +18,9 @@ from flowfuse.errors import NotFound
 
 LINK_US = 15 * 60 * 1_000_000
 INVITATION_US = 7 * 86400 * 1_000_000
+PASSWORD_US = 3600 * 1_000_000
+LINK_LASTS = {"sign_in": LINK_US, "password": PASSWORD_US, "invitation": INVITATION_US}
+"""Kinds of links, and how long each works. The last two let their person choose a password."""
 SESSION_US = 30 * 86400 * 1_000_000
 IDLE_US = 12 * 3600 * 1_000_000
 _SEEN_EVERY_US = 60 * 1_000_000
@@ -61,7 +64,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class Link(Struct, frozen=True):
-    """Whom a one-time link signs in, and whether it is an invitation."""
+    """Whom a one-time link signs in, and of which kind it is."""
 
     workspace: str
     user: str
@@ -79,9 +82,10 @@ class Sessions:
     # -- links
 
     async def make_link(self, workspace: str, user: str, kind: str = "sign_in") -> str:
-        """A code that signs in once: within 15 minutes, an invitation's within 7 days."""
+        """A code that signs in once: within 15 minutes, for a new password within an hour, an invitation's
+        within 7 days."""
         code, now = new_secret(self._ids), self._clock.now_us()
-        expires = now + (INVITATION_US if kind == "invitation" else LINK_US)
+        expires = now + LINK_LASTS[kind]
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM links WHERE expires < ?", (now,))

@@ -43,6 +43,7 @@ def routes() -> tuple[Any, ...]:
     return (
         home.home,
         home.counts,
+        home.try_service,
         home.more,
         inbox.inbox,
         find.find,

@@ -62,6 +62,7 @@ ACTIONS: dict[str, str] = {
     "change_workspaces": "changed the workspaces",
     "use_template": "made a workflow of a template",
     "run_first": "ran",
+    "try_service": "had a call tried through the breaker",
     "change_runs": "acted on several runs",
     "decide_in_inbox": "decided on",
     "run_workflow": "ran",

@@ -26,7 +26,7 @@ from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.form import form_of
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
-from flowfuse.pages.page import chosen_tab, page
+from flowfuse.pages.page import chosen_tab, language_of, page
 from flowfuse.pages.palette import palette
 from flowfuse.pages.run_view import run_view
 from flowfuse.pages.sample import (
@@ -164,6 +164,7 @@ async def bench(
     html = await asyncio.to_thread(
         templates.render,
         "editor/_bench.html",
+        language=language_of(request),
         node=view,
         placed=placed,
         type=node_type,
@@ -176,7 +177,7 @@ async def bench(
         timeout_words=default_timeout(node_type, placed) if node_type is not None else "",
         **_values(placed, known),
     )
-    who = templates.render("editor/_who.html", node=view)
+    who = templates.render("editor/_who.html", language=language_of(request), node=view)
     names = completions(graph, placed, known)
     return answer({"bench": html, "who": who, "names": names, "path": known.path})
 
@@ -229,6 +230,7 @@ async def progress(
     view = run_view(detail, drawing.graph, clock.now_us())
     render = request.app.state.templates.render
     context: dict[str, Any] = {
+        "language": language_of(request),
         "execution": detail.execution, "detail": detail, "view": view, "graph": drawing.graph,
         "workflow": drawing.summary, "address": f"/workflows/{workflow}/runs/{number}",
     }  # fmt: skip

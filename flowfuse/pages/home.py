@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.response import Redirect
 from msgspec import Struct
 
 from flowfuse.clock import Clock
@@ -16,13 +17,19 @@ from flowfuse.data.histogram import Histogram
 from flowfuse.data.schedules import ScheduleRepository
 from flowfuse.data.storage import Storage
 from flowfuse.data.workflows import WorkflowRepository
+from flowfuse.engine.breaker import CLOSED
+from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.history import History
+from flowfuse.errors import Conflict
 from flowfuse.model import Execution, StatisticsPart, WorkflowSummary
 from flowfuse.pages import words
 from flowfuse.pages.api.body import answer
+from flowfuse.pages.audit_trail import note
 from flowfuse.pages.charts import chart
-from flowfuse.pages.guards import identity_of, signed_in, workspace_of
+from flowfuse.pages.forms import read_form
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.inbox import Question, questions
+from flowfuse.pages.notices import back
 from flowfuse.pages.page import page, zone_of
 from flowfuse.pages.schedules import coming_starts
 from flowfuse.pages.tour import first_to_run
@@ -33,6 +40,12 @@ CAUSES, QUESTIONS = 3, 3
 DAY_US = 86_400 * 1_000_000
 BUCKET_US = 20 * 60 * 1_000_000
 _FEW = 40
+
+
+class TryForm(Struct, forbid_unknown_fields=True):
+    """Which breaker is meant; the workspace's own has no connector."""
+
+    connector: str = ""
 
 
 class WorkflowRow(Struct, frozen=True):
@@ -64,6 +77,7 @@ async def home(
     history: NamedDependency[History],
     storage: NamedDependency[Storage],
     histogram: NamedDependency[Histogram],
+    controller: NamedDependency[ExecutionController],
     clock: NamedDependency[Clock],
 ) -> Response[str]:
     """The first page."""
@@ -77,6 +91,7 @@ async def home(
     starts = coming_starts(planned, now, begin + DAY_US)
     causes = await dead_letters.causes(workspace)
     asked = await questions(workspace, executions, history)
+    breakers = [each for each in controller.breaker.list(workspace) if each.state != CLOSED]
     return page(
         request,
         "home.html",
@@ -95,7 +110,8 @@ async def home(
         more_questions=len(asked) - QUESTIONS,
         damage=storage.damage,
         low=storage.low(),
-        needs=needs_of(len(causes), asked, storage),
+        breakers=breakers,
+        needs=needs_of(len(causes) + len(breakers), asked, storage),
         tour=await first_to_run(workspace, summaries, workflows, executions),
     )  # fmt: skip
 
@@ -118,9 +134,21 @@ async def more(request: Request[Any, Any, Any]) -> Response[str]:
     return page(request, "more.html", admin=identity_of(request).may("administer"))
 
 
-def needs_of(causes: int, asked: Sequence[Question], storage: Storage) -> int:
+@post("/breakers/try", guards=[needs("operate")], status_code=303)
+async def try_service(
+    request: Request[Any, Any, Any], controller: NamedDependency[ExecutionController]
+) -> Redirect:
+    """Let one call through an open breaker now. Raises Conflict where it is open no more."""
+    form, workspace = await read_form(request, TryForm), workspace_of(request)
+    if not controller.breaker.try_now(workspace, form.connector):
+        raise Conflict(reason="Calls go through again already")
+    note(request, form.connector)
+    return back(request, "/", "saved")
+
+
+def needs_of(failing: int, asked: Sequence[Question], storage: Storage) -> int:
     """How many things need somebody."""
-    return causes + len(asked) + (storage.damage is not None) + (storage.low() is not None)
+    return failing + len(asked) + (storage.damage is not None) + (storage.low() is not None)
 
 
 async def _rows(

@@ -7,6 +7,7 @@ beside its body. Whatever a caller proves itself by is not kept.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from flowfuse.data.calls import LONGEST_BODY, WebhookCalls
@@ -19,6 +20,7 @@ from flowfuse.pages.problems import status_of
 
 log = logging.getLogger("flowfuse.hooks")
 
+SELDOM_US = 100_000
 UNKNOWN = 1000
 """So many addresses that lead nowhere are remembered, so that asking for them costs nothing."""
 _SECRET = ("authorization", "cookie", "proxy-authorization")
@@ -28,8 +30,9 @@ _SECRET_WORDS = ("signature", "token", "secret", "api-key", "apikey", "password"
 class HookTrap:
     """Catches what would be lost."""
 
-    def __init__(self, workflows: WorkflowRepository, calls: WebhookCalls) -> None:
-        self._workflows, self._calls = workflows, calls
+    def __init__(self, workflows: WorkflowRepository, calls: WebhookCalls, now_us: Callable[[], int]) -> None:
+        self._workflows, self._calls, self._now_us = workflows, calls, now_us
+        self._refused: dict[tuple[str, str, str], int] = {}
         self._unknown: dict[str, None] = {}
 
     def forget(self) -> None:
@@ -54,8 +57,14 @@ class HookTrap:
         await self._keep((workspace, workflow, node), scope, error, body, params)
 
     async def refused(self, target: Any, scope: Any, error: FlowFuseError) -> None:
-        """A call that its webhook refused."""
+        """A call that its webhook refused; of a flood of them, a few."""
         key = (target.workspace, target.workflow, target.node)
+        now = self._now_us()
+        if now - self._refused.get(key, 0) < SELDOM_US:
+            return
+        if len(self._refused) >= UNKNOWN:
+            self._refused.clear()
+        self._refused[key] = now
         await self._keep(key, scope, error, None, {})
 
     async def _keep(

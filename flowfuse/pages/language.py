@@ -80,16 +80,24 @@ def translated(source: str, language: str) -> str:
         told = known.get(match[2].strip())
         return f'{match[1]}="{told}"' if isinstance(told, str) and '"' not in told else match[0]
 
-    pieces, in_tag = [], False
-    for piece in _PIECES.findall(source):
+    found, in_tag = _PIECES.findall(source), False
+    pieces: list[str] = []
+    for index, piece in enumerate(found):
+        said = known.get(piece.strip())
         if piece in ("<", ">"):
             in_tag = piece == "<"
         elif piece[0] != "{" and in_tag:
             piece = _ATTRIBUTE.sub(attribute, piece)
-        elif piece[0] != "{" and isinstance(told := known.get(piece.strip()), str):
-            piece = piece.replace(piece.strip(), told)
+        elif piece[0] != "{" and isinstance(said, str) and not _is_part(found, index):
+            piece = piece.replace(piece.strip(), said)
         pieces.append(piece)
     return "".join(pieces)
+
+
+def _is_part(pieces: list[str], index: int) -> bool:
+    """Whether a value stands beside a text: then it is half a sentence, and the other half is not known."""
+    around = (pieces[index - 1] if index else "", pieces[index + 1] if index + 1 < len(pieces) else "")
+    return any(piece.startswith("{{") for piece in around)
 
 
 def chosen_language(wanted: str, accepted: str) -> str:

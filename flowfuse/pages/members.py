@@ -92,9 +92,8 @@ async def change_member(
     known = await accounts.user(user)
     if form.link:
         check_may_set(identity, before, before)
-        if known.has_password or known.single_sign_on:
-            raise Conflict(reason=f"{known.name} can sign in already")
-        path = f"/link/{await sessions.make_link(identity.workspace, user, 'invitation')}"
+        kind = "password" if known.has_password else "invitation"
+        path = f"/link/{await sessions.make_link(identity.workspace, user, kind)}"
         link = f"{request.url.scheme}://{request.headers['host']}{path}"
         return await _shown(request, accounts, invitation=link, invited=known.email)
     check_may_set(identity, before, None if form.remove else form.role)

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from flowfuse.data.accounts import Accounts, check_name
-from flowfuse.data.sessions import Sessions
+from flowfuse.data.sessions import Link, Sessions
 from flowfuse.errors import (
     CodeSpent,
     FlowFuseError,
@@ -29,6 +29,8 @@ from flowfuse.pages.page import page
 from flowfuse.pages.problems import status_of
 
 Asked = Request[Any, Any, Any]
+CHOOSING = ("invitation", "password")
+"""Kinds of links by which somebody chooses a password."""
 
 
 class SignInForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -125,10 +127,9 @@ async def use_link(
 ) -> Response[Any]:
     """Open a session by a link's code; an invitation asks for a password first. Raises SignInNeeded."""
     link = await sessions.find_link(code)
-    if link is not None and link.kind == "invitation":
-        user = await accounts.user(link.user)
-        workspace = await accounts.workspace(link.workspace)
-        return page(request, "invitation.html", code=code, user=user, workspace=workspace, wrong="", field="")
+    if link is not None and link.kind in CHOOSING:
+        shown = await _choosing(code, link, accounts)
+        return page(request, "invitation.html", **shown, wrong="", field="")
     secret = await sessions.use_link(code, auth.client_of(request))
     if secret is None:
         raise SignInNeeded()
@@ -146,14 +147,13 @@ async def accept_invitation(
     """Take the password that an invited person chose, and sign them in. Raises SignInNeeded."""
     form = await read_form(request, InvitationForm)
     link = await sessions.find_link(code)
-    if link is None or link.kind != "invitation":
+    if link is None or link.kind not in CHOOSING:
         raise SignInNeeded()
     try:
         name = check_name(form.name)
         await auth.set_password(link.user, form.password)
     except RequestInvalid as error:
-        user, workspace = await accounts.user(link.user), await accounts.workspace(link.workspace)
-        shown = {"code": code, "user": user, "workspace": workspace}
+        shown = await _choosing(code, link, accounts)
         wrong = {"wrong": error.parameters["reason"], "field": error.parameters["field"]}
         return _again(request, "invitation.html", error, {**shown, **wrong})
     await accounts.change(link.user, name=name, workspace_id=link.workspace)
@@ -161,6 +161,11 @@ async def accept_invitation(
     if secret is None:
         raise SignInNeeded()
     return await _welcome(request, secret)
+
+
+async def _choosing(code: str, link: Link, accounts: Accounts) -> dict[str, Any]:
+    user, workspace = await accounts.user(link.user), await accounts.workspace(link.workspace)
+    return {"code": code, "user": user, "workspace": workspace, "known": link.kind == "password"}
 
 
 @post("/sign-out", guards=[needs("self")], status_code=303)

@@ -60,7 +60,7 @@ async def webhooks(
 ) -> Response[str]:
     """All webhooks."""
     items = await workflows.webhook_nodes(workspace_of(request))
-    return page(request, "webhooks.html", items=items, one=None, base=public_address)
+    return page(request, "webhooks.html", items=items, one=None, base=_base(request, public_address))
 
 
 @get(ONE, guards=[signed_in])
@@ -79,7 +79,14 @@ async def webhook(
     items = await workflows.webhook_nodes(workspace)
     one = _find(items, workflow, node)
     shown = await _calls(workspace, one, executions, history, calls)
-    return page(request, "webhooks.html", items=items, one=one, base=public_address, calls=shown)
+    return page(
+        request, "webhooks.html", items=items, one=one, base=_base(request, public_address), calls=shown
+    )
+
+
+def _base(request: Asked, public_address: str) -> str:
+    """How this server is reached from outside: as the settings say, else as whoever asks has reached it."""
+    return public_address or f"{request.url.scheme}://{request.headers['host']}"
 
 
 def _find(items: Any, workflow: str, node: str) -> WebhookNode:

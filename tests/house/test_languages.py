@@ -47,12 +47,12 @@ def test_everything_is_said_in_it(language: str) -> None:
 
 def test_only_what_people_read_is_translated() -> None:
     source = (
-        '<a class="live {% if x %}live{% endif %}" title="Undo" data-x="Undo">{# Undo #}Undo{{ "Undo" }}'
-        "{% if a < b %} Save {% endif %}</a>"
+        '<a class="live {% if x %}live{% endif %}" title="Undo" data-x="Undo">{# Undo #}Undo</a>{{ "Undo" }}'
+        "{% if a < b %} Save {% endif %}<b>Undo {{ what }}</b>"
     )
     assert translated(source, "de") == (
-        '<a class="live {% if x %}live{% endif %}" title="Rückgängig" data-x="Undo">{# Undo #}Rückgängig'
-        '{{ "Undo" }}{% if a < b %} Speichern {% endif %}</a>'
+        '<a class="live {% if x %}live{% endif %}" title="Rückgängig" data-x="Undo">{# Undo #}Rückgängig</a>'
+        '{{ "Undo" }}{% if a < b %} Speichern {% endif %}<b>Undo {{ what }}</b>'
     )
     assert translated(source, "en") == source
 

@@ -312,3 +312,26 @@ def test_the_first_run_is_one_click_away_and_shown(tmp_path_factory: pytest.Temp
         assert 'action="/tour"' not in person.page("/")
     finally:
         server.stop()
+
+
+# -- breakers: a server of its own, since runs wait while one is open
+
+
+def test_an_open_breaker_stands_on_home_and_is_tried(server: LocalServer) -> None:
+    person = owner(server)
+    breaker = server.app.engine.controller.breaker
+
+    async def fail() -> None:
+        from flowfuse.errors import ConnectionLost
+
+        for _ in range(60):
+            _, trial = breaker.admit("main", "shop.example")
+            breaker.ended(
+                "main", "shop.example", ConnectionLost(method="GET", host="x", reason="y"), trial=trial
+            )
+
+    server.call(fail())
+    assert "Try now" in person.page("/")
+    assert member(server, "viewer").send("/breakers/try", connector="shop.example").status == 403
+    follow(person, "/breakers/try", connector="shop.example")
+    assert person.send("/breakers/try", connector="nobody.example").status == 409

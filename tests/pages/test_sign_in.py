@@ -153,6 +153,22 @@ def test_an_invitation_lets_one_choose_a_password_once(fresh: LocalServer) -> No
     assert sign_in(fresh, email="bo@example.org").status == 303
 
 
+def test_a_forgotten_password_is_chosen_anew_by_a_link(fresh: LocalServer) -> None:
+    person = with_password(fresh)
+    answer = owner(fresh).send(f"/settings/members/{person.user}", link="true")
+    path = answer.raw.decode().split("/link/")[1].partition("<")[0].partition('"')[0]
+    fresh_password = "another long password"
+    assert send_form(fresh, f"/link/{path}", name="Ada", password=fresh_password).status == 303
+    assert person.ask("GET", "/api/v1/me").status == 401
+    assert sign_in(fresh).status == 401
+    assert sign_in(fresh, fresh_password).status == 303
+    link = fresh.api("POST", "/links", {"new_password": True}).json["path"]
+    page = request("GET", fresh.base + link, headers={"Accept": "text/html"})
+    assert b"A new password" in page.raw
+    me = person_of(fresh, send_form(fresh, link, name="Owner", password=PASSWORD)).ask("GET", "/api/v1/me")
+    assert me.json["role"] == "owner"
+
+
 def test_a_change_of_role_ends_sessions_and_keys_follow_it(fresh: LocalServer) -> None:
     person = member(fresh, "editor")
     key = person.ask("POST", "/api/v1/keys", {"name": "k", "scopes": ["build", "read"]}).json["key"]

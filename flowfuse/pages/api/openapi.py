@@ -89,7 +89,11 @@ def openapi() -> dict[str, Any]:
         "components": {
             "schemas": {**components, "WorkflowDocument": _document_schema(), "ProblemDetails": PROBLEM},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "The install's token."}
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key, an access token, or the install's token.",
+                }
             },
         },
     }

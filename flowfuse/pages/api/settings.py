@@ -11,6 +11,8 @@ from litestar.di import NamedDependency
 from flowfuse.data.backup import Backup, Backups
 from flowfuse.data.preferences import PreferenceStore, describe
 from flowfuse.data.storage import Storage, Usage
+from flowfuse.errors import Denied
+from flowfuse.model import WORKSPACE
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.audit_trail import note
@@ -70,8 +72,10 @@ async def list_backups(backups: NamedDependency[Backups]) -> Response[bytes]:
     guards=[needs("administer")],
     opt=spec("Storage", answer={"type": "object"}, status=201),
 )
-async def make_backup(backups: NamedDependency[Backups]) -> Response[bytes]:
+async def make_backup(request: Asked, backups: NamedDependency[Backups]) -> Response[bytes]:
     """Make a backup now; it is read whole before it counts."""
+    if workspace_of(request) != WORKSPACE:
+        raise Denied(reason="Backups hold the whole install: the first workspace makes them")
     return answer(_shown(await asyncio.to_thread(backups.make)), 201)
 
 

@@ -27,6 +27,12 @@ from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 Asked = Request[Any, Any, Any]
 
 
+class LinkRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether the link is for choosing a new password."""
+
+    new_password: bool = False
+
+
 @get("/api/v1/node-types", guards=[signed_in], opt=spec("System", answer=items_of({"type": "object"})))
 async def node_types(catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
     """Every node type with its config's schema and form."""
@@ -44,6 +50,8 @@ async def document_schema() -> Response[bytes]:
     guards=[needs("own")],
     opt=spec(
         "System",
+        body=LinkRequest,
+        body_example={"new_password": False},
         answer={"type": "object", "required": ["path"], "properties": {"path": {"type": "string"}}},
         status=201,
     ),
@@ -55,11 +63,16 @@ async def make_link(
     auth: NamedDependency[AuthManager],
     gate: NamedDependency[Gate],
 ) -> Response[bytes]:
-    """A one-time sign-in link, for 15 minutes; on the LAN without an owner, the way to make one."""
+    """A one-time sign-in link, for 15 minutes; with `new_password`, for an hour, to choose one.
+
+    On the LAN without an owner it is the way to make one.
+    """
     if gate.setup_only:
         return answer({"path": f"/setup?code={auth.make_setup_code()}"}, 201)
     identity = identity_of(request)
-    code = await sessions.make_link(identity.workspace, identity.user or await accounts.owner())
+    asked = await read_json(request, LinkRequest)
+    kind = "password" if asked.new_password else "sign_in"
+    code = await sessions.make_link(identity.workspace, identity.user or await accounts.owner(), kind)
     return answer({"path": f"/link/{code}"}, 201)
 
 

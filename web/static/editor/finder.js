@@ -6,7 +6,10 @@ const DOES = [
   ['duplicate', 'Duplicate'], ['toggle', 'Switch off or on'], ['delete', 'Delete'], ['all', 'Select all'], ['fit', 'Show all'],
   ['outline', 'Outline'], ['publish', 'Publish'], ['unpublish', 'Unpublish'], ['pin', 'Pin the output'], ['bench', 'Open or close the bench'], ['keys', 'Show all keys'],
 ]
-const PLACES = [['/', 'Home'], ['/runs', 'Runs']]
+const PLACES = [
+  ['/', 'Home'], ['/workflows', 'Workflows'], ['/runs', 'Runs'], ['/inbox', 'Inbox'], ['/schedules', 'Schedules'], ['/webhooks', 'Webhooks'],
+  ['/connections', 'Connections'], ['/templates', 'Templates'], ['/settings', 'Settings'], ['/help', 'Help'],
+]
 const SHOWN = 9
 
 export class Finder {
