@@ -159,3 +159,20 @@ def test_a_failed_run_is_retried_and_compared(server: Server, page: Page) -> Non
     page.goto("/workflows/twice/runs/2?node=stop")
     page.get_by_role("button", name="Run from here again").click()
     page.wait_for_url(re.compile(r"/workflows/twice/runs/3"))
+
+
+def test_home_offers_the_first_run_and_shows_it(server: Server, page: Page) -> None:
+    """A form that the browser itself sends: its `Origin` has to name this server."""
+    page.goto(server.post("/api/v1/links")["path"])
+    page.get_by_role("button", name="Run it").click()
+    page.wait_for_url(re.compile(r"/workflows/[a-z-]+/runs/1"))
+    expect(page.locator("#run-state")).to_have_text("Done")
+
+
+def test_a_form_of_the_settings_is_kept(server: Server, page: Page) -> None:
+    page.goto(server.post("/api/v1/links")["path"])
+    page.goto("/settings/account")
+    page.get_by_label("Name", exact=True).fill("Ada")
+    page.get_by_role("button", name="Save", exact=True).first.click()
+    page.wait_for_url(re.compile(r"/settings/account"))
+    expect(page.locator(".nav-me")).to_have_text("Ada")
