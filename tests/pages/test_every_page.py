@@ -96,6 +96,19 @@ def test_empty_pages_say_what_to_do(browser: Browser, bare: LocalServer, name: s
         assert page.locator(".empty").count() == 1
 
 
+@pytest.mark.parametrize("width", [390, 1024, 1440])
+def test_longer_words_fit_too(browser: Browser, full: LocalServer, width: int) -> None:
+    size = {"width": width, "height": 844}
+    with signed_in(browser, full, viewport=size, locale="de-DE") as page:
+        wide = []
+        for name, path in PAGES.items():
+            page.goto(path)
+            assert page.locator("html").get_attribute("lang") == "de"
+            over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            wide += [(name, over)] if over > 0 else []
+        assert wide == []
+
+
 @pytest.mark.parametrize("width", SIZES)
 def test_the_way_in_is_sound(browser: Browser, full: LocalServer, width: int) -> None:
     person = full.call(full.app.engine.accounts.find("ada@example.org"))
