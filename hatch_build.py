@@ -43,7 +43,7 @@ def build_assets(web: Path) -> bool:
     scripts = [web / "build.mjs", web / "monaco.mjs"]
     sources = [web / "package-lock.json", *scripts, *sorted((web / "static").rglob("*"))]
     wanted = fingerprint(web, sources)
-    if _read(stamp) == wanted:
+    if _read(stamp) == wanted and _read(web / "dist" / "manifest.json"):
         return False
     install_libraries(web)
     _node(web, "build.mjs")
