@@ -304,6 +304,7 @@ class Accounts:
                 "UPDATE workspaces SET name = ? WHERE workspace_id = ?", (name, workspace)
             )
         )
+        self._sessions.forget_all()
 
 
 def check_email(email: str) -> str:

@@ -31,7 +31,8 @@ _INSERT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _FIND = """SELECT s.id, s.workspace_id, s.user_id, s.ip, s.agent, s.created, s.seen, s.expires,
- u.name, u.language, u.theme, m.role FROM sessions s
+ u.name, u.language, u.theme, m.role, w.name AS workspace_name FROM sessions s
+ JOIN workspaces w ON w.workspace_id = s.workspace_id
  JOIN users u ON u.id = s.user_id
  JOIN members m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id"""
 
@@ -51,6 +52,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
     id: str
     workspace: str
+    workspace_name: str
     user: str
     name: str
     role: str
@@ -189,6 +191,10 @@ class Sessions:
         """Something about a user has changed: read it anew."""
         self._known = {name: each for name, each in self._known.items() if each.user != user}
 
+    def forget_all(self) -> None:
+        """Something about a workspace has changed: read all anew."""
+        self._known.clear()
+
     async def _delete(self, condition: str, parameters: tuple[Any, ...]) -> int:
         ended = await self._database.write(
             lambda connection: connection.execute(
@@ -222,6 +228,7 @@ def _session(row: sqlite3.Row) -> Session:
     return Session(
         id=row["id"],
         workspace=row["workspace_id"],
+        workspace_name=row["workspace_name"],
         user=row["user_id"],
         name=row["name"],
         role=row["role"],

@@ -284,6 +284,7 @@ class AuthManager:
 def _of_session(session: Session) -> Identity:
     return Identity(
         workspace=session.workspace,
+        workspace_name=session.workspace_name,
         user=session.user,
         name=session.name,
         role=session.role,

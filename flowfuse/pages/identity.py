@@ -18,6 +18,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     session: str = ""
     key: str = ""
     """The id of the API key."""
+    workspace_name: str = ""
     language: str = ""
     theme: str = ""
 

@@ -300,6 +300,27 @@ def test_a_key_is_shown_once(full: LocalServer) -> None:
     assert person.send("/settings/keys", name="x", scopes=["own"]).status == 403
 
 
+def test_one_sees_in_which_workspace_one_is(full: LocalServer) -> None:
+    person = member(full, "owner")
+    follow(person, "/settings/members/workspaces", name="The Lab")
+    lab = next(
+        each for each in person.ask("GET", "/api/v1/workspaces").json["items"] if each["name"] == "The Lab"
+    )
+    assert "The Lab" not in person.page("/")
+    answer = person.send(f"/settings/account/workspace/{lab['id']}")
+    assert answer.status == 303
+    assert person.ask("GET", "/api/v1/me").status == 401
+    person.secret = answer.headers["set-cookie"].partition(";")[0].partition("=")[2]
+    assert "The Lab" in person.page("/")
+    assert "No workflow yet." in person.page("/workflows")
+    follow(person, "/settings/members/workspaces", name="The Shed", rename="true")
+    assert "The Shed" in person.page("/")
+    assert person.ask("GET", "/settings/network", accept="text/html").status == 404
+    assert person.send("/settings/backups").status == 403
+    stranger = member(full, "owner")
+    assert stranger.send(f"/settings/account/workspace/{lab['id']}").status == 404
+
+
 # -- languages
 
 
