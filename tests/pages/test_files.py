@@ -6,6 +6,9 @@ import contextlib
 import hashlib
 import os
 import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.local import LocalServer
 from tests.support.server import request
@@ -53,12 +56,21 @@ def test_what_is_not_kept(server: LocalServer) -> None:
 
 def test_an_upload_that_breaks_off_leaves_nothing(server: LocalServer) -> None:
     token = (server.data / "token").read_text().strip()
-    before = sorted((server.data / "files").rglob("*"))
+
+    def kept() -> list[Path]:
+        return sorted((server.data / "files").rglob("*"))
+
+    before = kept()
     with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), 10)) as peer:
         head = f"POST /api/v1/files HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\ncontent-length: 9000000\r\n\r\n"
         peer.sendall(head.encode() + b"x" * 2_000_000)
-    for _ in range(200):
-        if sorted((server.data / "files").rglob("*")) == before:
-            break
+        _until(server, lambda: kept() != before)
+    _until(server, lambda: kept() == before)
+
+
+def _until(server: LocalServer, holds: Callable[[], bool]) -> None:
+    """Ask the server for something, again and again, till it holds; it has ten seconds."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
         request("GET", f"{server.base}/health")
-    assert sorted((server.data / "files").rglob("*")) == before
