@@ -101,27 +101,31 @@ class Graph:
             self.edges.append((index, edge))
 
     def _check_edge(self, index: int, edge: Edge) -> bool:
-        known = True
-        for field, name in (("from", edge.node), ("to", edge.target)):
-            if name not in self.nodes:
-                self._problem(f"edges[{index}].{field}", "dangling_edge", f"There is no node “{name}”")
-                known = False
-        if not known:
+        """Whether both ends are right; each is looked at by itself, so that both are told of at once."""
+        begins, ends = self._check_source(f"edges[{index}].from", edge), self._check_target(index, edge)
+        return begins and ends
+
+    def _check_source(self, path: str, edge: Edge) -> bool:
+        if edge.node not in self.nodes:
+            self._problem(path, "dangling_edge", f"There is no node “{edge.node}”")
             return False
         ports = self.ports(edge.node)
-        if ports is not None and edge.port not in ports:
-            there = ", ".join(ports) or "none"
-            hint = "; “error” exists with on_error: route" if edge.port == "error" else ""
-            self._problem(
-                f"edges[{index}].from",
-                "unknown_port",
-                f"“{edge.node}” has no port “{edge.port}”. There are: {there}{hint}",
-            )
+        if ports is None or edge.port in ports:
+            return True
+        there = ", ".join(ports) or "none"
+        hint = "; “error” exists with on_error: route" if edge.port == "error" else ""
+        self._problem(
+            path, "unknown_port", f"“{edge.node}” has no port “{edge.port}”. There are: {there}{hint}"
+        )
+        return False
+
+    def _check_target(self, index: int, edge: Edge) -> bool:
+        path = f"edges[{index}].to"
+        if edge.target not in self.nodes:
+            self._problem(path, "dangling_edge", f"There is no node “{edge.target}”")
             return False
         if self.is_trigger(edge.target):
-            self._problem(
-                f"edges[{index}].to", "trigger_input", f"“{edge.target}” is a trigger and takes no input"
-            )
+            self._problem(path, "trigger_input", f"“{edge.target}” is a trigger and takes no input")
             return False
         return True
 

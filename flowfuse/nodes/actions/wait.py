@@ -32,6 +32,14 @@ class WaitAction(NodeType):
         given = [name for name in ("seconds", "until") if config.get(name) is not None]
         if len(given) != 1:
             yield "seconds", "Give either “seconds” or “until”"
+        for name in given:
+            value = config[name]
+            if isinstance(value, str) and "{{" in value:
+                continue  # what it comes to is known in a run
+            try:
+                span_us(value, name) if name == "seconds" else _moment_us(value, "UTC")
+            except ExpressionFailed as error:
+                yield name, error.parameters["reason"].removeprefix(f"{name}: ")
 
     def prepare(self, config: Config) -> Callable[[Any], Outcome]:
         span, moment = config.get("seconds"), config.get("until")
