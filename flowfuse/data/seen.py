@@ -40,12 +40,13 @@ class SeenItems:
                 ).fetchone()
                 found.append(digest not in here and (row is None or row["effect"] == effect))
                 here.add(digest)
-                if row is None:
-                    connection.execute(
-                        "INSERT INTO seen (workspace_id, workflow_id, node, hash, effect, at) "
-                        "VALUES (?, ?, ?, ?, ?, ?)",
-                        (workspace, workflow, node, digest, effect, now),
-                    )
+                # What comes again is as new in memory as what comes for the first time: a service that
+                # always names it must not see it forgotten, and pass again.
+                connection.execute(
+                    "INSERT INTO seen (workspace_id, workflow_id, node, hash, effect, at) "
+                    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at",
+                    (workspace, workflow, node, digest, effect, now),
+                )
             connection.execute(
                 f"DELETE FROM seen WHERE {_KEY} AND at < (SELECT at FROM seen WHERE {_KEY} "
                 "ORDER BY at DESC LIMIT 1 OFFSET ?)",
@@ -55,11 +56,3 @@ class SeenItems:
 
         new: list[bool] = await self._database.write(look)
         return new
-
-    async def forget(self, workspace: str, workflow: str, node: str) -> int:
-        """Begin anew: everything counts as new again. How many keys were known."""
-
-        def clear(connection: sqlite3.Connection) -> int:
-            return connection.execute(f"DELETE FROM seen WHERE {_KEY}", (workspace, workflow, node)).rowcount
-
-        return int(await self._database.write(clear))
