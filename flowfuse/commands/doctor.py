@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
@@ -180,7 +180,7 @@ def _clock(config: Config, folder: DataFolder) -> Iterator[Finding]:
         yield Finding("clock", "ok", time.ctime(now))
     try:
         ZoneInfo("Europe/Berlin")
-    except Exception:
+    except ZoneInfoNotFoundError:
         yield Finding("clock", "problem", "the timezone data is missing", "pip install tzdata")
 
 

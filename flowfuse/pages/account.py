@@ -26,8 +26,7 @@ from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import identity_of, needs
 from flowfuse.pages.language import LANGUAGES
 from flowfuse.pages.notices import back
-from flowfuse.pages.page import language_of, page
-from flowfuse.pages.problems import status_of
+from flowfuse.pages.page import language_of, page, refused
 from flowfuse.pages.settings import places
 
 Asked = Request[Any, Any, Any]
@@ -109,9 +108,7 @@ async def change_profile(
         values["theme"] = form.theme if form.theme in THEMES else ""
         await accounts.change(user, **values)
     except FlowFuseError as error:
-        answer = await _shown(request, accounts, sessions, **_wrong(error, "email"))
-        answer.status_code = status_of(error)
-        return answer
+        return refused(await _shown(request, accounts, sessions, **_wrong(error, "email")), error)
     return back(request, HERE, "saved")
 
 
@@ -133,9 +130,7 @@ async def change_password(
         await auth.set_password(user.id, form.password, but=secret_of(request))
     except (RequestInvalid, WrongPassword, TooManyAttempts) as error:
         field = "current" if isinstance(error, WrongPassword | TooManyAttempts) else "password"
-        answer = await _shown(request, accounts, sessions, **_wrong(error, field))
-        answer.status_code = status_of(error)
-        return answer
+        return refused(await _shown(request, accounts, sessions, **_wrong(error, field)), error)
     response = back(request, HERE, "saved")
     if identity.via == "session":
         client = auth.client_of(request)
@@ -174,9 +169,7 @@ async def change_second_factor(
         shown = _wrong(error, "factor-current")
         if form.secret:
             shown["factor"] = _factor(form.secret, user.email)  # type: ignore[assignment]
-        answer = await _shown(request, accounts, sessions, **shown)
-        answer.status_code = status_of(error)
-        return answer
+        return refused(await _shown(request, accounts, sessions, **shown), error)
     codes, hashes = new_recovery_codes(ids)
     sealed = vault.sealer().seal(form.secret.encode(), WORKSPACE, TOTP_PLACE.format(user=user.id))
     kept = msgspec.json.encode(hashes).decode()
@@ -261,9 +254,7 @@ async def make_key(
         user = await user_of(identity, accounts)
         _, key = await keys.create(identity.workspace, user, form.name, scopes, expires)
     except (RequestInvalid, Denied) as error:
-        answer = await _keys(request, keys, accounts, form=form, **_wrong(error, "scopes"))
-        answer.status_code = status_of(error)
-        return answer
+        return refused(await _keys(request, keys, accounts, form=form, **_wrong(error, "scopes")), error)
     note(request, form.name, ", ".join(scopes))
     return await _keys(request, keys, accounts, made=key)
 

@@ -12,11 +12,13 @@ from litestar.exceptions import HTTPException
 from flowfuse.errors import FlowFuseError, Unavailable
 from flowfuse.pages.language import sentence
 from flowfuse.pages.page import language_of, reader_of
-from flowfuse.pages.problems import problem, problem_bytes, status_of
+from flowfuse.pages.problems import problem, problem_bytes, retry_headers, status_of
 
 log = logging.getLogger("flowfuse.pages")
 
 PROBLEM = "application/problem+json"
+# What the framework says, as a defect of the server, of a tab that is closed while it sends.
+_GONE = "client disconnected prematurely"
 
 
 def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Response[Any]:
@@ -24,7 +26,7 @@ def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Respo
     status = status_of(error)
     if status >= 500 and not isinstance(error, Unavailable):
         log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-    headers = {"retry-after": str(int(error.retry_after))} if isinstance(error, Unavailable) else {}
+    headers = retry_headers(error)
     if wants_page(request):
         detail = problem(error, status)["detail"]
         shown = sentence(language_of(request), error) if detail == error.message else detail
@@ -35,6 +37,9 @@ def answer_error(request: Request[Any, Any, Any], error: FlowFuseError) -> Respo
 def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """The answer for what the framework refuses: no route, wrong method, too large a body."""
     status = error.status_code
+    if error.detail == _GONE:
+        log.debug("%s %s: who asked has gone", request.method, request.url.path)
+        return Response(b"", status_code=400)
     if status >= 500:
         return answer_defect(request, error)
     headers = dict(error.headers or {})

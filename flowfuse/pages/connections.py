@@ -21,8 +21,7 @@ from flowfuse.pages.audit_trail import note
 from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.notices import back
-from flowfuse.pages.page import page
-from flowfuse.pages.problems import status_of
+from flowfuse.pages.page import page, refused
 
 Asked = Request[Any, Any, Any]
 HERE = "/connections"
@@ -103,8 +102,7 @@ async def save_connection(
     except (RequestInvalid, Conflict, NodeFailed) as error:
         chosen = "" if fresh else credential
         shown = await _shown(request, vault, workflows, chosen=chosen, form=form, wrong=error)
-        shown.status_code = status_of(error)
-        return shown
+        return refused(shown, error)
     note(request, f"{HERE}/{saved.id}")
     return back(request, f"{HERE}/{saved.id}", "saved")
 

@@ -10,9 +10,9 @@ import msgspec
 
 from flowfuse.clock import id_text
 from flowfuse.data.files import FileStore, StoredFile, as_file
-from flowfuse.errors import CallDenied, FlowFuseError, Unavailable
+from flowfuse.errors import CallDenied, FlowFuseError
 from flowfuse.model import TERMINAL, Answer, State, Value
-from flowfuse.pages.problems import problem_bytes, status_of
+from flowfuse.pages.problems import problem_bytes, retry_headers, status_of
 
 JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")
@@ -87,8 +87,7 @@ async def send_error(send: Any, error: FlowFuseError) -> None:
     """An error of ours as problem JSON."""
     status = status_of(error)
     headers = [PROBLEM]
-    if isinstance(error, Unavailable):
-        headers.append((b"retry-after", b"%d" % int(error.retry_after)))
+    headers += [(name.encode(), value.encode()) for name, value in retry_headers(error).items()]
     if isinstance(error, CallDenied) and error.parameters["challenge"]:
         headers.append((b"www-authenticate", error.parameters["challenge"].encode()))
     await send_whole(send, status, headers, problem_bytes(error, status))

@@ -19,8 +19,7 @@ from flowfuse.pages.audit_trail import note
 from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import identity_of, needs, workspace_of
 from flowfuse.pages.notices import back
-from flowfuse.pages.page import language_of, page
-from flowfuse.pages.problems import status_of
+from flowfuse.pages.page import language_of, page, refused
 from flowfuse.pages.settings import places
 
 Asked = Request[Any, Any, Any]
@@ -71,9 +70,7 @@ async def invite_in_list(
         _, path = await invite(accounts, sessions, identity.workspace, form)
     except (RequestInvalid, Conflict, Denied) as error:
         field, reason = error.parameters.get("field", "email"), error.parameters["reason"]
-        answer = await _shown(request, accounts, form=form, field=field, wrong=reason)
-        answer.status_code = status_of(error)
-        return answer
+        return refused(await _shown(request, accounts, form=form, field=field, wrong=reason), error)
     note(request, form.email, form.role)
     link = f"{request.url.scheme}://{request.headers['host']}{path}" if path else ""
     return await _shown(request, accounts, invitation=link, invited=form.email)

@@ -9,8 +9,10 @@ from urllib.parse import unquote
 
 from litestar import Request, Response
 
+from flowfuse.errors import FlowFuseError
 from flowfuse.pages.language import chosen_language
 from flowfuse.pages.notices import notice_of
+from flowfuse.pages.problems import retry_headers, status_of
 from flowfuse.pages.render import policy_for
 
 ZONE_COOKIE = "tz"
@@ -30,6 +32,13 @@ def page(
     html = request.app.state.templates.render(template, nonce=nonce, **reader, **context)
     headers = {"content-security-policy": policy_for(nonce)} if nonce else {}
     return Response(html, media_type="text/html", headers=headers)
+
+
+def refused(shown: Response[str], error: FlowFuseError) -> Response[str]:
+    """A form's page once more, with what was wrong in it, under the status of the error."""
+    shown.status_code = status_of(error)
+    shown.headers.update(retry_headers(error))
+    return shown
 
 
 def reader_of(request: Request[Any, Any, Any]) -> dict[str, Any]:

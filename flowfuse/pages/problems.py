@@ -51,6 +51,13 @@ def status_of(error: FlowFuseError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
+def retry_headers(error: FlowFuseError) -> dict[str, str]:
+    """When to try again, of an error that says it."""
+    if isinstance(error, Unavailable | TooManyAttempts):
+        return {"retry-after": str(int(error.retry_after))}
+    return {}
+
+
 def problem(error: FlowFuseError, status: int) -> dict[str, Any]:
     """Problem details (RFC 9457) of an error. What went wrong inside stays inside."""
     if status >= 500 and not isinstance(error, Unavailable | Corrupt):

@@ -25,8 +25,7 @@ from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.identity import Identity
 from flowfuse.pages.language import say
 from flowfuse.pages.notices import back
-from flowfuse.pages.page import language_of, page
-from flowfuse.pages.problems import status_of
+from flowfuse.pages.page import language_of, page, refused
 
 Asked = Request[Any, Any, Any]
 HERE = "/settings"
@@ -154,12 +153,11 @@ async def change_setting(
     except RequestInvalid as error:
         if form.key not in keys():
             raise
-        answer = await _shown(
+        shown = await _shown(
             request, group, preferences, storage, backups,
             field=form.key, wrong=error.parameters["reason"], given=form.value,
         )  # fmt: skip
-        answer.status_code = status_of(error)
-        return answer
+        return refused(shown, error)
     note(request, f"{HERE}/{group}", f"{form.key} = {value!r}")
     return back(request, f"{HERE}/{group}", "saved")
 

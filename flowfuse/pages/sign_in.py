@@ -25,8 +25,7 @@ from flowfuse.pages.audit_trail import AuditTrail
 from flowfuse.pages.auth import AuthManager, secret_of
 from flowfuse.pages.forms import local_path, read_form
 from flowfuse.pages.guards import PUBLIC, needs
-from flowfuse.pages.page import page
-from flowfuse.pages.problems import status_of
+from flowfuse.pages.page import page, refused
 
 Asked = Request[Any, Any, Any]
 CHOOSING = ("invitation", "password")
@@ -102,11 +101,7 @@ def _way_in(request: Asked, **values: Any) -> dict[str, Any]:
 
 
 def _again(request: Asked, template: str, error: FlowFuseError, shown: dict[str, Any]) -> Response[str]:
-    answer = page(request, template, **shown)
-    answer.status_code = status_of(error)
-    if isinstance(error, TooManyAttempts):
-        answer.headers["retry-after"] = str(int(error.retry_after))
-    return answer
+    return refused(page(request, template, **shown), error)
 
 
 async def _welcome(request: Asked, secret: str, address: str = "/") -> Redirect:

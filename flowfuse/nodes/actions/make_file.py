@@ -14,7 +14,7 @@ import msgspec
 from flowfuse.data.files import FileStore
 from flowfuse.errors import NodeFailed
 from flowfuse.node import NodeType, Output, Params, RunContext, form
-from flowfuse.nodes.actions.read_file import is_encoding
+from flowfuse.nodes.actions.read_file import check_encoding
 
 _TYPES = {"text": "text/plain", "json": "application/json", "csv": "text/csv", "base64": ""}
 _ENDINGS = {"text": ".txt", "json": ".json", "csv": ".csv", "base64": ".bin"}
@@ -64,9 +64,7 @@ class MakeFile(NodeType):
         self._files = files
 
     def check(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        name = config.get("encoding", "utf-8")
-        if not is_encoding(name):
-            yield "encoding", f"“{name}” is no encoding such as utf-8, latin-1 or utf-16"
+        return check_encoding(config)
 
     async def run(self, params: Any, context: RunContext) -> Output:
         data = await asyncio.to_thread(_written, params)

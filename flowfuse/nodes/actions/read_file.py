@@ -66,9 +66,7 @@ class ReadFile(NodeType):
         self._files = files
 
     def check(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        name = config.get("encoding", "utf-8")
-        if not is_encoding(name):
-            yield "encoding", f"“{name}” is no encoding such as utf-8, latin-1 or utf-16"
+        return check_encoding(config)
 
     async def run(self, params: Any, context: RunContext) -> Output:
         file = as_file(params.file)
@@ -88,12 +86,15 @@ class ReadFile(NodeType):
         return Output("main", await asyncio.to_thread(_read, raw, params))
 
 
-def is_encoding(name: str) -> bool:
-    """Whether a codec of text has that name."""
+def check_encoding(config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """What is wrong with a config's `encoding`: no codec of text has that name."""
+    name = config.get("encoding", "utf-8")
     try:
-        return isinstance("".encode(name), bytes) and isinstance(b"".decode(name), str)
+        fits = isinstance("".encode(name), bytes) and isinstance(b"".decode(name), str)
     except (LookupError, ValueError, TypeError):
-        return False
+        fits = False
+    if not fits:
+        yield "encoding", f"“{name}” is no encoding such as utf-8, latin-1 or utf-16"
 
 
 def _read(raw: bytes, params: ReadFileParams) -> Value:

@@ -99,20 +99,10 @@ export class Notes {
   #edit(element) {
     if (!element || element.querySelector('textarea')) return
     const id = element.dataset.note
-    const text = document.createElement('textarea')
-    text.value = this.store.doc.own.notes[id].text ?? ''
-    text.setAttribute('aria-label', 'Note')
-    element.querySelector('.sticky-t').replaceChildren(text)
-    text.focus()
-    const leave = () => {
-      const { value } = text
-      text.remove()
+    const before = this.store.doc.own.notes[id].text ?? ''
+    writeInPlace(element.querySelector('.sticky-t'), 'textarea', 'Note', before, ['Escape'], (value) => {
       if (value !== (this.store.doc.own.notes[id]?.text ?? '')) this.actions.change('Wrote a note', [{ kind: 'set', path: `notes.${id}.text`, value }])
       this.draw()
-    }
-    text.addEventListener('blur', leave, { once: true })
-    text.addEventListener('keydown', (event) => {
-      if (event.key === 'Escape') { event.stopPropagation(); text.blur() }
     })
   }
 
@@ -155,24 +145,34 @@ export class Notes {
   #renameGroup(element) {
     if (!element || element.querySelector('input')) return
     const id = element.dataset.group
-    const input = document.createElement('input')
-    input.value = this.store.doc.own.groups[id].name ?? ''
-    input.setAttribute('aria-label', 'Name of the group')
-    element.querySelector('.group-t').replaceChildren(input)
-    input.focus()
-    input.select()
-    input.addEventListener('blur', () => {
-      const { value } = input
-      input.remove()
+    const before = this.store.doc.own.groups[id].name ?? ''
+    const field = writeInPlace(element.querySelector('.group-t'), 'input', 'Name of the group', before, ['Enter', 'Escape'], (value) => {
       if (value && value !== this.store.doc.own.groups[id]?.name) this.actions.change(say('renamed', value), [{ kind: 'set', path: `groups.${id}.name`, value }])
       this.draw()
-    }, { once: true })
-    input.addEventListener('keydown', (event) => { if (['Enter', 'Escape'].includes(event.key)) { event.stopPropagation(); input.blur() } })
+    })
+    field.select()
   }
 
   #ungroup(id) {
     this.actions.change('Took the group away', [{ kind: 'unset', path: `groups.${id}` }])
   }
+}
+
+/** A field in the place of a text; `done` gets what it holds when it is left, by one of the keys or by a click. */
+function writeInPlace(place, tag, label, value, keys, done) {
+  const field = document.createElement(tag)
+  field.value = value
+  field.setAttribute('aria-label', label)
+  place.replaceChildren(field)
+  field.focus()
+  field.addEventListener('blur', () => {
+    field.remove()
+    done(field.value)
+  }, { once: true })
+  field.addEventListener('keydown', (event) => {
+    if (keys.includes(event.key)) { event.stopPropagation(); field.blur() }
+  })
+  return field
 }
 
 function sync(layer, wanted, name, make) {
