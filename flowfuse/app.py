@@ -356,7 +356,7 @@ def create_app(
     hooks = Hooks(
         table, engine.controller, engine.history, engine.workflows, engine.drafts,
         engine.vault, engine.files, engine.clock,
-        HookTrap(engine.workflows, engine.calls, engine.clock.now_us),
+        HookTrap(engine.workflows, engine.calls, engine.vault, engine.bus, engine.clock.now_us),
     )  # fmt: skip
 
     templates = LazyTemplates(engine.clock)

@@ -56,8 +56,8 @@ class FollowUpNoted(Struct, frozen=True):
     """Something was noted that is to be done because a run has ended."""
 
 
-class SchedulesChanged(Struct, frozen=True):
-    """The schedules of a workflow are others now: what is due next may be, too."""
+class TriggersChanged(Struct, frozen=True):
+    """A workflow's published triggers are others now: its webhooks, its schedules, or their code."""
 
     workspace: str
     workflow: str

@@ -209,6 +209,13 @@ class Accounts:
 
     # -- members
 
+    async def elsewhere(self, workspace: str, user: str) -> bool:
+        """Whether a person is a member of another workspace, too."""
+        found = await self._database.row(
+            "SELECT 1 FROM members WHERE user_id = ? AND workspace_id != ?", (user, workspace)
+        )
+        return found is not None
+
     async def members(self, workspace: str) -> Sequence[Member]:
         """Everybody in a workspace, by name."""
         rows = await self._database.rows(

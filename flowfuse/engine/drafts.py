@@ -21,7 +21,7 @@ from flowfuse.engine.recurrence import parse_recurrence
 from flowfuse.engine.run import Run
 from flowfuse.engine.validation import ValidationEngine, errors_of
 from flowfuse.errors import Conflict, OutputInvalid, RequestInvalid, WorkflowInvalid
-from flowfuse.events import EventBus, SchedulesChanged, WorkflowChanged
+from flowfuse.events import EventBus, TriggersChanged, WorkflowChanged
 from flowfuse.model import Node, Problem, Schedule, Value, Version, Workflow
 from flowfuse.node import Catalogue, check_incoming
 
@@ -232,7 +232,7 @@ class Drafts:
 
     def _triggers_changed(self, workspace: str, name: str) -> None:
         self._changed(workspace, name)
-        self._bus.publish(SchedulesChanged(workspace, name))
+        self._bus.publish(TriggersChanged(workspace, name))
 
     def _changed(self, workspace: str, name: str, seq: int = 0) -> None:
         self._bus.publish(WorkflowChanged(workspace, name, seq))

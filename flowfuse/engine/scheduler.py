@@ -21,7 +21,7 @@ from flowfuse.clock import RECHECK_SECONDS, Clock
 from flowfuse.data.schedules import ScheduleRepository, claim_due
 from flowfuse.engine.recurrence import Recurrence, iso
 from flowfuse.errors import Duplicate, FlowFuseError, Unavailable
-from flowfuse.events import EventBus, SchedulesChanged
+from flowfuse.events import EventBus, TriggersChanged
 from flowfuse.faults import crash_point
 from flowfuse.model import Schedule, Value
 
@@ -104,7 +104,7 @@ class SchedulerService:
         self._clock, self._schedules, self._starter, self._alarm = clock, schedules, starter, alarm
         self._wake = asyncio.Event()
         self._held_up = False
-        bus.listen(SchedulesChanged, lambda _: self._wake.set())
+        bus.listen(TriggersChanged, lambda _: self._wake.set())
 
     async def work(self) -> None:
         """The loop that starts what is due and sets the timer for the next. Never returns."""

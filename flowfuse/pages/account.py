@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -11,7 +13,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from flowfuse.clock import Clock, Ids
-from flowfuse.data.accounts import Accounts, check_email, check_name
+from flowfuse.data.accounts import Accounts, User, check_email, check_name
 from flowfuse.data.keys import ApiKeys
 from flowfuse.data.roles import PERMISSIONS
 from flowfuse.data.second_factor import address_of, new_recovery_codes, new_totp, picture_of, step_of
@@ -31,6 +33,7 @@ from flowfuse.pages.settings import places
 
 Asked = Request[Any, Any, Any]
 HERE = "/settings/account"
+FACTOR = "second factor"
 KEYS = "/settings/keys"
 THEMES = ("", "light", "dark")
 DAY_US = 86_400 * 1_000_000
@@ -53,9 +56,11 @@ class PasswordForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FactorForm(msgspec.Struct, forbid_unknown_fields=True):
-    """Switching the second factor on (its secret and a code of it) or off (the password)."""
+    """Switching the second factor on (its secret, what shows that it was begun here, and a code of it) or
+    off (the password)."""
 
     secret: str = ""
+    begun: str = ""
     code: str = ""
     current: str = ""
     off: bool = False
@@ -154,21 +159,26 @@ async def change_second_factor(
     user = await accounts.user(await user_of(identity, accounts))
     if not user.has_password:
         raise Conflict(reason="Choose a password first: the second factor comes after it")
+    signed = partial(_factor, vault, user)
+    if form.secret and not hmac.compare_digest(form.begun.encode(), _sign(vault, user, form.secret).encode()):
+        # Only who has typed the password has a secret of ours: a borrowed session brings its own.
+        raise RequestInvalid(field="secret", reason="begin with the second factor anew, with your password")
     try:
         if form.off or user.has_totp:
             await auth.check_password(user.id, form.current, auth.client_of(request))
             await accounts.change(user.id, totp=None, recovery="[]", totp_step=0)
+            note(request, detail="second factor switched off")
             return back(request, HERE, "saved")
         if not form.secret:
             await auth.check_password(user.id, form.current, auth.client_of(request))
-            return await _shown(request, accounts, sessions, factor=_factor(new_totp(), user.email))
+            return await _shown(request, accounts, sessions, factor=signed(new_totp()))
         step = step_of(form.secret, form.code, clock.now_us(), 0)
         if step is None:
             raise RequestInvalid(field="code", reason="this is not the code that belongs to it now")
     except (RequestInvalid, WrongPassword, TooManyAttempts) as error:
         shown = _wrong(error, "factor-current")
         if form.secret:
-            shown["factor"] = _factor(form.secret, user.email)  # type: ignore[assignment]
+            shown["factor"] = signed(form.secret)  # type: ignore[assignment]
         return refused(await _shown(request, accounts, sessions, **shown), error)
     codes, hashes = new_recovery_codes(ids)
     sealed = vault.sealer().seal(form.secret.encode(), WORKSPACE, TOTP_PLACE.format(user=user.id))
@@ -178,11 +188,13 @@ async def change_second_factor(
     return await _shown(request, accounts, sessions, codes=codes)
 
 
-def _factor(secret: str, email: str) -> dict[str, str]:
-    try:
-        return {"secret": secret, "picture": picture_of(address_of(secret, email or "FlowFuse"))}
-    except ValueError:
-        raise RequestInvalid(field="secret", reason="this is no secret of an authenticator") from None
+def _factor(vault: CredentialVault, user: User, secret: str) -> dict[str, str]:
+    picture = picture_of(address_of(secret, user.email or "FlowFuse"))
+    return {"secret": secret, "begun": _sign(vault, user, secret), "picture": picture}
+
+
+def _sign(vault: CredentialVault, user: User, secret: str) -> str:
+    return vault.sign(FACTOR, f"{user.id} {secret}".encode())
 
 
 @post(f"{HERE}/sessions/{{session:str}}", guards=[needs("self")], status_code=303)

@@ -21,7 +21,7 @@ from flowfuse.data.sessions import SESSION_US, Client, Session, Sessions
 from flowfuse.data.tokens import Tokens, is_access_token
 from flowfuse.errors import CodeSpent, Denied, SignInNeeded, WrongPassword
 from flowfuse.model import WORKSPACE
-from flowfuse.pages.identity import Identity
+from flowfuse.pages.identity import SESSION_COOKIES, Identity
 from flowfuse.seal import Sealer
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class AuthManager:
         """Whether an owner can sign in from elsewhere."""
         self.by_password = False
         """Whether anybody has a password."""
-        self.cookie = "__Host-ff_session" if secure else "ff_session"
+        self.cookie = SESSION_COOKIES[secure]
 
     async def open(self, install_token: str) -> None:
         """Learn the install's token, and whether it has an owner who can sign in from elsewhere."""

@@ -27,7 +27,6 @@ Asked = Request[Any, Any, Any]
 HERE = "/connections"
 INCOMING = ("hmac",)
 """Kinds that prove who calls us; there is nothing to try."""
-OPEN_FIELDS = ("name", "user")
 
 
 class ConnectionForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -94,8 +93,8 @@ async def save_connection(
     secrets = form.secrets()
     hosts = [each for each in form.hosts.replace(",", " ").split() if each]
     try:
-        if not fresh and not any(value for field, value in secrets.items() if field not in OPEN_FIELDS):
-            secrets = {**(await vault.open(workspace, name)).data, **_given(secrets)}
+        if not fresh:
+            secrets = await _completed(vault, workspace, name, form.kind, hosts, secrets)
         saved = await vault.save(
             workspace, name, form.name.strip(), form.kind, hosts, secrets, replace=not fresh
         )
@@ -191,8 +190,21 @@ def _field(wrong: Any) -> str:
     return name.replace("data.", "secret_") if name != "data" else "secret_value"
 
 
-def _given(secrets: dict[str, str]) -> dict[str, str]:
-    return {field: value for field, value in secrets.items() if value}
+async def _completed(
+    vault: CredentialVault, workspace: str, name: str, kind: str, hosts: list[str], typed: dict[str, str]
+) -> dict[str, str]:
+    """The secret with what was typed of it; what was left empty stays as it is.
+
+    Raises RequestInvalid where it may be sent to more hosts than before and is not typed whole: who may
+    change a connection could have it sent to themselves otherwise.
+    """
+    old = await vault.open(workspace, name)
+    given = {field: value for field, value in typed.items() if value}
+    if old.kind == kind and all(h in old.hosts or (h[0] != "." and old.allows(h)) for h in hosts):
+        return {**old.data, **given}
+    if len(given) < len(typed):
+        raise RequestInvalid(field="hosts", reason="new hosts need the whole secret, typed anew")
+    return typed
 
 
 def _id_of(name: str) -> str:

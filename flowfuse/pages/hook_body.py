@@ -16,6 +16,7 @@ from flowfuse.data.files import FileStore, FileWriter, as_file
 from flowfuse.errors import RequestInvalid, TooLarge
 from flowfuse.integrations.webhooks import Check
 from flowfuse.model import Value
+from flowfuse.pages.identity import SESSION_COOKIES
 
 MAX_PARTS = 1000
 _TEXTS = ("json", "xml", "javascript", "yaml", "x-yaml", "toml", "graphql", "x-ndjson")
@@ -75,6 +76,31 @@ async def _pieces(receive: Any, limit: int, message: Any = None) -> AsyncIterato
         if not message.get("more_body"):
             return
         message = None
+
+
+def sent_headers(scope: Any) -> dict[str, str]:
+    """The headers of a call as a value, one that comes twice joined; without a session of ours, which a
+    browser sends along and no workflow is to see.
+    """
+    headers: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1"), value.decode("latin-1")
+        if raw == b"cookie":
+            text = _foreign_cookies(text)
+            if not text:
+                continue
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
+
+
+def _foreign_cookies(text: str) -> str:
+    cookies = (each.strip() for each in text.split(";"))
+    return "; ".join(each for each in cookies if each.partition("=")[0] not in SESSION_COOKIES)
+
+
+def kind_of(content_type: str) -> str:
+    """The type of a body, without what comes behind it (a charset, a boundary)."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _check_length(length: str, limit: int) -> None:

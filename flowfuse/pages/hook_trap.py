@@ -10,93 +10,137 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
+
 from flowfuse.data.calls import LONGEST_BODY, WebhookCalls
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.drafts import webhooks_of
-from flowfuse.errors import FlowFuseError
+from flowfuse.errors import FlowFuseError, NodeFailed
+from flowfuse.events import EventBus, WorkflowChanged
 from flowfuse.integrations.credential import REDACTED
-from flowfuse.pages.hook_body import decode, is_text, query_of, read_whole
+from flowfuse.integrations.vault import CredentialVault
+from flowfuse.pages.hook_body import decode, is_text, kind_of, query_of, read_whole, sent_headers
 from flowfuse.pages.problems import status_of
 
 log = logging.getLogger("flowfuse.hooks")
 
-SELDOM_US = 100_000
+CAUGHT, REFUSED = 100, 2
+"""So many calls in a second are looked at. Who is refused comes often, and brings nothing."""
 UNKNOWN = 1000
 """So many addresses that lead nowhere are remembered, so that asking for them costs nothing."""
 _SECRET = ("authorization", "cookie", "proxy-authorization")
 _SECRET_WORDS = ("signature", "token", "secret", "api-key", "apikey", "password")
 
 
+class Caught(Struct, frozen=True):
+    """Whose webhook a call was for, and by which kind of credential it knows its callers."""
+
+    workspace: str
+    workflow: str
+    node: str
+    auth: str
+    credential: str | None
+
+
 class HookTrap:
     """Catches what would be lost."""
 
-    def __init__(self, workflows: WorkflowRepository, calls: WebhookCalls, now_us: Callable[[], int]) -> None:
-        self._workflows, self._calls, self._now_us = workflows, calls, now_us
-        self._refused: dict[tuple[str, str, str], int] = {}
+    def __init__(
+        self,
+        workflows: WorkflowRepository,
+        calls: WebhookCalls,
+        vault: CredentialVault,
+        bus: EventBus,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._workflows, self._calls, self._vault, self._now_us = workflows, calls, vault, now_us
+        self._counted: dict[Any, tuple[int, int]] = {}
         self._unknown: dict[str, None] = {}
-
-    def forget(self) -> None:
-        """A workflow was changed: an address that led nowhere may lead somewhere now."""
-        self._unknown.clear()
+        # An address that led nowhere may lead to the draft now.
+        bus.listen(WorkflowChanged, lambda _: self._unknown.clear())
 
     async def missed(
         self, path: str, pattern_of: Any, scope: Any, receive: Any, error: FlowFuseError
     ) -> None:
         """Nothing is published at an address: keep the call for the draft that waits there, if any does."""
-        if path in self._unknown:
+        if path in self._unknown or self._is_flooded(path, CAUGHT):
             return
-        found = await self._waiting(path, pattern_of)
-        if found is None:
-            if len(self._unknown) >= UNKNOWN:
-                self._unknown.clear()
-            self._unknown[path] = None
-            return
-        workspace, workflow, node, params = found
-        kind = _header(scope, b"content-type")
-        body = await _body(kind, scope, receive)
-        await self._keep((workspace, workflow, node), scope, error, body, params)
+        try:
+            found = await self._waiting(path, pattern_of)
+            if found is None:
+                if len(self._unknown) >= UNKNOWN:
+                    self._unknown.clear()
+                self._unknown[path] = None
+                return
+            caught, params = found
+            body = await _body(_header(scope, b"content-type"), scope, receive)
+            await self._keep(caught, scope, error, body, params)
+        except FlowFuseError as trouble:
+            _could_not(scope, trouble)
 
     async def refused(self, target: Any, scope: Any, error: FlowFuseError) -> None:
-        """A call that its webhook refused; of a flood of them, a few."""
-        key = (target.workspace, target.workflow, target.node)
-        now = self._now_us()
-        if now - self._refused.get(key, 0) < SELDOM_US:
+        """A call that its webhook refused."""
+        caught = Caught(target.workspace, target.workflow, target.node, target.params.auth, target.credential)
+        if self._is_flooded(caught, REFUSED):
             return
-        if len(self._refused) >= UNKNOWN:
-            self._refused.clear()
-        self._refused[key] = now
-        await self._keep(key, scope, error, None, {})
+        try:
+            await self._keep(caught, scope, error, None, {})
+        except FlowFuseError as trouble:
+            _could_not(scope, trouble)
+
+    def _is_flooded(self, key: Any, most: int) -> bool:
+        """Whether there were more than `most` within this second: each costs a look and a write."""
+        second = self._now_us() // 1_000_000
+        if len(self._counted) >= UNKNOWN:
+            self._counted.clear()
+        before = self._counted.get(key, (second, 0))
+        count = before[1] + 1 if before[0] == second else 1
+        self._counted[key] = (second, count)
+        return count > most
 
     async def _keep(
-        self, key: tuple[str, str, str], scope: Any, error: FlowFuseError, body: Any, params: dict[str, str]
+        self, caught: Caught, scope: Any, error: FlowFuseError, body: Any, params: dict[str, str]
     ) -> None:
+        headers = shown_headers(scope, await self._proof(caught))
         request = {
             "method": scope["method"], "path": scope["path"], "params": params,
-            "query": query_of(scope["query_string"]), "headers": shown_headers(scope), "body": body,
+            "query": query_of(scope["query_string"]), "headers": headers, "body": body,
         }  # fmt: skip
-        try:
-            await self._calls.keep(*key, status=status_of(error), reason=error.message, request=request)
-        except FlowFuseError as trouble:
-            log.warning("A call of %s could not be kept: %s", scope["path"], trouble)
+        key = (caught.workspace, caught.workflow, caught.node)
+        await self._calls.keep(*key, status=status_of(error), reason=error.message, request=request)
 
-    async def _waiting(self, path: str, pattern_of: Any) -> tuple[str, str, str, dict[str, str]] | None:
+    async def _proof(self, caught: Caught) -> str:
+        """The header by which a caller is known here, beside the usual ones; empty where there is none."""
+        if caught.auth != "header" or caught.credential is None:
+            return ""
+        try:
+            return (await self._vault.open(caught.workspace, caught.credential)).data.get("name", "").lower()
+        except NodeFailed:
+            return ""  # a credential that is not there proves nothing
+
+    async def _waiting(self, path: str, pattern_of: Any) -> tuple[Caught, dict[str, str]] | None:
         for workspace, name in await self._workflows.with_webhook(path):
             workflow = (await self._workflows.get(workspace, name)).document
+            placed = {node.id: node for node in workflow.nodes}
             for pattern, node in webhooks_of(workflow):
                 found = pattern_of(pattern).fullmatch(path)
                 if found is not None:
-                    return workspace, name, node, found.groupdict()
+                    auth = str(placed[node].config.get("auth", "none"))
+                    caught = Caught(workspace, name, node, auth, placed[node].credential)
+                    return caught, found.groupdict()
         return None
 
 
-def shown_headers(scope: Any) -> dict[str, str]:
-    """The headers of a call, without what proves who calls."""
-    headers: dict[str, str] = {}
-    for raw, value in scope["headers"]:
-        name = raw.decode("latin-1")
-        hidden = name in _SECRET or any(word in name for word in _SECRET_WORDS)
-        headers[name] = REDACTED if hidden else value.decode("latin-1")
-    return headers
+def _could_not(scope: Any, trouble: FlowFuseError) -> None:
+    log.warning("A call of %s could not be kept: %s", scope["path"], trouble)
+
+
+def shown_headers(scope: Any, hide: str) -> dict[str, str]:
+    """The headers of a call without what proves who calls; `hide` is the header that proves it here."""
+    return {
+        name: REDACTED if name in (*_SECRET, hide) or any(word in name for word in _SECRET_WORDS) else value
+        for name, value in sent_headers(scope).items()
+    }
 
 
 def _header(scope: Any, wanted: bytes) -> str:
@@ -105,9 +149,10 @@ def _header(scope: Any, wanted: bytes) -> str:
 
 async def _body(kind: str, scope: Any, receive: Any) -> Any:
     """The body as a value, where it is text and not too long; what else it was, in words."""
-    if not is_text(kind.partition(";")[0].strip().lower()):
+    if not is_text(kind_of(kind)):
         return f"({kind})"
     try:
-        return await decode(await read_whole(receive, LONGEST_BODY, _header(scope, b"content-length")), kind)
+        raw = await read_whole(receive, LONGEST_BODY, _header(scope, b"content-length"))
+        return await decode(raw, kind_of(kind))
     except FlowFuseError as error:
         return f"({error.message})"

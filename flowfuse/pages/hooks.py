@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,7 +32,7 @@ from flowfuse.errors import (
     RequestInvalid,
     WorkflowInvalid,
 )
-from flowfuse.events import EventBus, WorkflowChanged
+from flowfuse.events import EventBus, TriggersChanged
 from flowfuse.integrations.credential import REDACTED
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.integrations.webhooks import NO_CHECK, Check, open_check
@@ -49,13 +48,23 @@ from flowfuse.pages.hook_answers import (
     send_state,
     send_whole,
 )
-from flowfuse.pages.hook_body import PARTS, decode, is_text, query_of, read_file, read_parts, read_whole
+from flowfuse.pages.hook_body import (
+    PARTS,
+    decode,
+    is_text,
+    kind_of,
+    query_of,
+    read_file,
+    read_parts,
+    read_whole,
+    sent_headers,
+)
 from flowfuse.pages.hook_trap import HookTrap
 from flowfuse.pages.problems import problem_bytes
 
 log = logging.getLogger("flowfuse.hooks")
 
-DELIVERY_HEADERS = (b"idempotency-key", b"webhook-id", b"x-github-delivery")
+DELIVERY_HEADERS = ("idempotency-key", "webhook-id", "x-github-delivery")
 _BOUNDARY = re.compile(r"""boundary=(?:"([^"]{1,200})"|([^;\s]{1,200}))""", re.IGNORECASE)
 
 
@@ -69,7 +78,7 @@ class Target(msgspec.Struct, frozen=True):
     node: str
     params: WebhookParams
     credential: str | None
-    delivery_headers: tuple[bytes, ...]
+    delivery_headers: tuple[str, ...]
     mode: str
 
 
@@ -84,13 +93,11 @@ class HookTable:
         self._by_pattern: dict[str, Target] = {}
         self._reading = asyncio.Lock()
         self._changes, self._read_at = 1, 0
-        self.on_change: list[Callable[[], None]] = []
-        bus.listen(WorkflowChanged, self._changed)
+        # Of drafts, which change with each keystroke in an editor, nothing stands here.
+        bus.listen(TriggersChanged, self._changed)
 
-    def _changed(self, event: WorkflowChanged) -> None:
+    def _changed(self, event: TriggersChanged) -> None:
         self._changes += 1
-        for tell in self.on_change:
-            tell()
 
     async def find(self, path: str) -> tuple[Target, dict[str, str]]:
         """The target of a path and the values of its `{names}`. Raises NotFound."""
@@ -151,7 +158,7 @@ def make_target(
     plan = controller.plan(content)
     placed = plan.by_id[node].node
     params = msgspec.convert(placed.config, WebhookParams)
-    wanted = (params.dedupe.lower().encode(),) if params.dedupe else DELIVERY_HEADERS
+    wanted = (params.dedupe.lower(),) if params.dedupe else DELIVERY_HEADERS
     return Target(workspace, workflow, content.id, plan, node, params, placed.credential, wanted, mode)
 
 
@@ -171,7 +178,6 @@ class Hooks:
         trap: HookTrap,
     ) -> None:
         self._trap = trap
-        table.on_change.append(trap.forget)
         self._table, self._controller, self._history = table, controller, history
         self._workflows, self._drafts = workflows, drafts
         self._vault, self._files, self._clock = vault, files, clock
@@ -273,7 +279,7 @@ class Hooks:
         self, target: Target, sent: str, headers: dict[str, str], check: Check, receive: Any
     ) -> tuple[Value, int]:
         """The body as a value, and how many brackets its text has."""
-        kind = sent.partition(";")[0].strip().lower()
+        kind = kind_of(sent)
         limit, length = target.params.max_bytes, headers.get("content-length", "")
         if is_text(kind):
             raw = await read_whole(receive, limit, length)
@@ -336,13 +342,9 @@ def _path(scope: Any, mount: str) -> str:
 
 def _sent_headers(target: Target, scope: Any) -> tuple[dict[str, str], str, tuple[str, str] | None]:
     """The headers as a value, the content type as it stands, and the delivery id of a call."""
-    headers: dict[str, str] = {}
-    kind, delivery = "", None
-    for name, value in scope["headers"]:
-        text, key = value.decode("latin-1"), name.decode("latin-1")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-        if name == b"content-type":
-            kind = text
-        elif text and delivery is None and name in target.delivery_headers:
-            delivery = (f"{target.workflow}/{target.node}", text)
-    return headers, kind, delivery if target.mode == "production" else None
+    headers, delivery = sent_headers(scope), None
+    for name in target.delivery_headers if target.mode == "production" else ():
+        if headers.get(name):
+            delivery = (f"{target.workflow}/{target.node}", headers[name])
+            break
+    return headers, headers.get("content-type", ""), delivery

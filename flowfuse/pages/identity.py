@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+SESSION_COOKIES = ("ff_session", "__Host-ff_session")
+"""Without and with TLS."""
+
 
 class Identity(Struct, frozen=True, kw_only=True):
     """Who asks, and what they may. `user` is empty for the install's own token."""

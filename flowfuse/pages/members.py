@@ -89,6 +89,9 @@ async def change_member(
     known = await accounts.user(user)
     if form.link:
         check_may_set(identity, before, before)
+        if await accounts.elsewhere(identity.workspace, user):
+            raise Denied(reason="They are in other workspaces, too, and choose their password themselves")
+        note(request, known.name, "a link to choose a password")
         kind = "password" if known.has_password else "invitation"
         path = f"/link/{await sessions.make_link(identity.workspace, user, kind)}"
         link = f"{request.url.scheme}://{request.headers['host']}{path}"

@@ -17,7 +17,7 @@ from flowfuse.integrations.vault import CredentialVault
 from flowfuse.node import check_incoming
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.guards import PUBLIC
-from flowfuse.pages.hook_body import decode, is_text, query_of
+from flowfuse.pages.hook_body import decode, is_text, kind_of, query_of, sent_headers
 
 PURPOSE = "resume"
 
@@ -37,15 +37,15 @@ async def resume_by_call(
         # Whoever has not the address learns nothing of what there is.
         raise NotFound(what="address", id="of a waiting run")
     workspace = await executions.workspace_of(raw)
-    kind = request.headers.get("content-type", "")
+    kind = kind_of(request.headers.get("content-type", ""))
     body = await request.body()
-    if not is_text(kind.partition(";")[0].strip().lower()):
+    if not is_text(kind):
         raise RequestInvalid(field="body", reason=f"a body of {kind} is not taken here")
     query = query_of(request.scope["query_string"])
     value = {
         "method": request.method,
         "query": query,
-        "headers": dict(request.headers),
+        "headers": sent_headers(request.scope),
         "body": await decode(body, kind),
     }
     try:

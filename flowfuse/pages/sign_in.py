@@ -155,6 +155,10 @@ async def accept_invitation(
     secret = await sessions.use_link(code, auth.client_of(request))
     if secret is None:
         raise SignInNeeded()
+    if (await accounts.user(link.user)).has_totp:
+        # A link stands for the password alone.
+        await sessions.end(secret)
+        return Redirect("/sign-in", status_code=303)
     return await _welcome(request, secret)
 
 

@@ -236,6 +236,15 @@ def test_the_whole_call_is_the_value(publish: Any) -> None:
     assert value["body"] == {"x": None}
 
 
+def test_a_session_of_ours_is_not_for_workflows(publish: Any) -> None:
+    """A browser that is signed in sends it along, when somebody follows a link to a webhook."""
+    address = publish("cookies")
+    for ours in ("ff_session=s3cret-9", "__Host-ff_session=s3cret-9"):
+        headers = request("POST", address, {}, {"Cookie": f"theme=dark; {ours}; id=7"}).json["headers"]
+        assert headers["cookie"] == "theme=dark; id=7"
+        assert "cookie" not in request("POST", address, {}, {"Cookie": ours}).json["headers"]
+
+
 def test_a_header_that_comes_twice_is_not_lost(server: LocalServer, publish: Any) -> None:
     publish("repeated", fields("out", h="{{ trigger.headers['x-a'] }}"))
     head = f"POST /hook/repeated HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 0\r\n"

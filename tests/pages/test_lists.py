@@ -229,7 +229,7 @@ def test_a_connection_is_made_changed_and_never_shown(full: LocalServer, person:
     assert (again.status, b'id="name-wrong"' in again.raw) == (409, True)
     wrong = person.send("/connections/new", **{**fields, "name": "Other", "hosts": "http://x/"})
     assert (wrong.status, b'id="hosts-wrong"' in wrong.raw) == (400, True)
-    page = follow(person, "/connections/my-service", kind="bearer", name="Renamed", hosts="b.example.org")
+    page = follow(person, "/connections/my-service", kind="bearer", name="Renamed", hosts="api.example.org")
     assert "Renamed" in page
     assert "tok-12345" not in page
     opened = full.call(full.app.engine.vault.open("main", "my-service"))
@@ -237,6 +237,43 @@ def test_a_connection_is_made_changed_and_never_shown(full: LocalServer, person:
     assert re.search(r"Used by \d workflow", person.page("/connections/shop"))
     follow(person, "/connections/my-service/delete")
     assert person.ask("GET", "/connections/my-service", accept="text/html").status == 404
+
+
+def test_a_secret_goes_to_new_hosts_only_where_it_is_typed_anew(full: LocalServer) -> None:
+    person = member(full, "editor")
+    first = {"kind": "basic", "name": "Bank", "hosts": ".bank.example", "secret_user": "ada"}
+    follow(person, "/connections/new", **first, secret_password="tok-67890")
+    change = {"kind": "basic", "name": "Bank", "secret_user": ""}
+    for hosts in ("evil.example", "bank.example.evil.example", ".example", ".bank.example evil.example"):
+        wrong = person.send("/connections/bank", **change, hosts=hosts)
+        assert (wrong.status, b'id="hosts-wrong"' in wrong.raw) == (400, True), hosts
+        wrong = person.send("/connections/bank", **change, hosts=hosts, secret_password="")
+        assert wrong.status == 400
+    opened = full.call(full.app.engine.vault.open("main", "bank"))
+    assert (opened.hosts, opened.data) == ((".bank.example",), {"user": "ada", "password": "tok-67890"})
+    follow(person, "/connections/bank", **change, hosts="api.bank.example", secret_password="new-67890")
+    opened = full.call(full.app.engine.vault.open("main", "bank"))
+    assert (opened.hosts, opened.data) == (("api.bank.example",), {"user": "ada", "password": "new-67890"})
+    follow(person, "/connections/bank", kind="basic", name="Bank", hosts="other.example", secret_user="bo",
+           secret_password="other-67890")  # fmt: skip
+    assert full.call(full.app.engine.vault.open("main", "bank")).hosts == ("other.example",)
+
+
+def test_a_call_that_is_caught_shows_not_what_its_caller_is_known_by(full: LocalServer) -> None:
+    data = {"name": "X-Shop", "value": "right-67890"}
+    body = {"id": "known", "kind": "header", "hosts": ["shop.example"], "data": data}
+    assert full.api("POST", "/credentials", body).status == 201
+    hook = {"id": "hook", "type": "trigger.webhook", "credential": "known",
+            "config": {"path": "waits", "auth": "header"}}  # fmt: skip
+    full.api("POST", "/workflows", {"id": "waits", "nodes": [hook], "edges": []})
+    headers = {"X-Shop": "right-67890", "X-Other": "seen", "Content-Type": "application/json; charset=utf-8"}
+    for _ in range(3):
+        assert request("POST", f"{full.base}/hook/waits", b'{"n": 1}', headers).status == 404
+    calls = full.call(full.app.engine.calls.list("main", "waits", "hook"))
+    assert len(calls) == 3
+    assert "right-67890" not in str(calls[0].request)
+    assert calls[0].request["headers"]["x-other"] == "seen"
+    assert calls[0].request["body"] == {"n": 1}
 
 
 # -- settings
@@ -281,10 +318,19 @@ def test_a_password_and_a_second_factor_are_set_up_by_the_forms(full: LocalServe
     wrong = person.send("/settings/account/second-factor", current="wrong")
     assert wrong.status == 401
     page = person.send("/settings/account/second-factor", current=PASSWORD).raw.decode()
-    secret = page.split('name="secret" value="')[1].partition('"')[0]
+    secret, begun = (
+        page.split(f'name="{name}" value="')[1].partition('"')[0] for name in ("secret", "begun")
+    )
     assert "<svg" in page
+    mine = pyotp.random_base32()
+    for sent in ({}, {"begun": begun}):
+        stolen = person.send(
+            "/settings/account/second-factor", secret=mine, code=pyotp.TOTP(mine).now(), **sent
+        )
+        assert stolen.status == 400
     code = pyotp.TOTP(secret).now()
-    page = person.send("/settings/account/second-factor", secret=secret, code=code).raw.decode()
+    form = {"secret": secret, "begun": begun, "code": code}
+    page = person.send("/settings/account/second-factor", **form).raw.decode()
     assert len(re.findall(r"<li>[a-z2-9]{6}-[a-z2-9]{6}</li>", page)) == 10
     asked = send_form(full, "/sign-in", email="totp@example.org", password=PASSWORD)
     assert b'name="ticket"' in asked.raw

@@ -64,11 +64,14 @@ def test_the_address_of_a_waiting_run(server: LocalServer) -> None:
     assert urlsplit(url).netloc == f"127.0.0.1:{server.port}"
     wrong = url[:-1] + ("0" if url[-1] != "0" else "1")
     assert request("POST", wrong, {}).status == 404
-    answer = request("POST", f"{url}?a=1", {"done": True}, {"origin": "https://elsewhere.example"})
+    sent = {"origin": "https://elsewhere.example", "content-type": "application/json; charset=utf-8",
+            "cookie": "ff_session=s3cret-9; id=7"}  # fmt: skip
+    answer = request("POST", f"{url}?a=1", b'{"done": true}', sent)
     assert (answer.status, answer.json) == (200, {"id": execution, "status": "resumed"})
     ended = until(lambda: (d := detail(server, execution))["execution"]["state"] == "completed" and d)
     assert ended["result"]["body"] == {"done": True}
     assert ended["result"]["query"] == {"a": "1"}
+    assert ended["result"]["headers"]["cookie"] == "id=7"
     assert request("POST", url, {}).status == 409
 
 

@@ -169,6 +169,39 @@ def test_a_forgotten_password_is_chosen_anew_by_a_link(fresh: LocalServer) -> No
     assert me.json["role"] == "owner"
 
 
+def test_nobody_gets_into_other_workspaces_by_a_link(fresh: LocalServer) -> None:
+    """A link is the key to all of a person's workspaces: an admin of one must not make it."""
+    boss = owner(fresh)
+    fresh.call(fresh.app.engine.accounts.change(boss.user, email="boss@example.org"))
+    lab = boss.ask("POST", "/api/v1/workspaces", {"name": "Lab"}).json["id"]
+    admin = member(fresh, "admin", workspace=lab)
+    fresh.api("PATCH", f"/members/{boss.user}", {"role": "owner"})
+    boss.ask("POST", "/api/v1/workspaces", {"name": "Another"})
+    helper = with_password(fresh, "owner", "helper@example.org")
+    for email in ("boss@example.org", "helper@example.org"):
+        answer = admin.ask("POST", "/api/v1/members", {"email": email, "role": "viewer"})
+        assert (answer.status, answer.json.get("path", "")) in ((201, ""), (409, "")), answer.raw
+    for user in (boss.user, helper.user):
+        answer = admin.send(f"/settings/members/{user}", link="true")
+        assert answer.status == 403
+        assert b"/link/" not in answer.raw
+    invited = admin.ask("POST", "/api/v1/members", {"email": "new@example.org", "role": "viewer"})
+    assert invited.json["path"].startswith("/link/")
+
+
+def test_a_link_for_a_password_leaves_the_second_factor(fresh: LocalServer) -> None:
+    secret, _ = with_totp(fresh)
+    user = fresh.call(fresh.app.engine.accounts.find("ada@example.org"))
+    page = owner(fresh).send(f"/settings/members/{user.id}", link="true").raw.decode()
+    path = "/link/" + page.split("/link/")[1].partition("<")[0].partition('"')[0]
+    answer = send_form(fresh, path, name="Ada", password="another long password")
+    assert (answer.status, answer.headers["location"]) == (303, "/sign-in")
+    assert "set-cookie" not in answer.headers
+    page = sign_in(fresh, "another long password").raw.decode()
+    ticket = page.split('name="ticket" value="')[1].partition('"')[0]
+    assert send_form(fresh, "/sign-in", ticket=ticket, code=pyotp.TOTP(secret).now()).status == 303
+
+
 def test_a_change_of_role_ends_sessions_and_keys_follow_it(fresh: LocalServer) -> None:
     person = member(fresh, "editor")
     key = person.ask("POST", "/api/v1/keys", {"name": "k", "scopes": ["build", "read"]}).json["key"]

@@ -109,7 +109,7 @@ async def list_members(request: Asked, accounts: NamedDependency[Accounts]) -> R
 async def invite_member(
     request: Asked, accounts: NamedDependency[Accounts], sessions: NamedDependency[Sessions]
 ) -> Response[bytes]:
-    """Make somebody a member; `path` is the invitation to give them, where they have no password yet."""
+    """Make somebody a member; `path` is the invitation to give them, where they cannot sign in yet."""
     asked, identity = await read_json(request, InviteRequest), identity_of(request)
     check_may_set(identity, None, asked.role)
     user, path = await invite(accounts, sessions, identity.workspace, asked)
@@ -120,9 +120,12 @@ async def invite_member(
 async def invite(
     accounts: Accounts, sessions: Sessions, workspace: str, asked: InviteRequest
 ) -> tuple[str, str]:
-    """(user id, the invitation's address, empty where the person can sign in already)."""
+    """(user id, the invitation's address, empty where the person can sign in already).
+
+    A link is the key to all of a person's workspaces, so who is known elsewhere gets none from here.
+    """
     user = await accounts.create(workspace, asked.name, asked.email, asked.role)
-    if user.has_password or user.single_sign_on:
+    if user.has_password or user.single_sign_on or await accounts.elsewhere(workspace, user.id):
         return user.id, ""
     return user.id, f"/link/{await sessions.make_link(workspace, user.id, 'invitation')}"
 
