@@ -35,6 +35,8 @@ FAILURES = 50
 WINDOW_US = 300 * 1_000_000
 OPEN_US = 300 * 1_000_000
 TRIAL_US = 60 * 1_000_000
+MOST = 1000
+"""So many breakers are kept before those that count nothing are let go."""
 CLOSED, OPEN, HALF_OPEN = "closed", "open", "half_open"
 Key = tuple[str, str]
 """Workspace and connector; the connector of a workspace as a whole is empty."""
@@ -137,6 +139,7 @@ class CircuitBreaker:
         for key in {(workspace, ""), (workspace, connector)}:
             circuit = self._circuits.get(key)
             if circuit is None:
+                self._forget_some()
                 circuit = self._circuits[key] = Circuit()
             self._ended(key, circuit, failed=failed, trial=trial)
 
@@ -165,6 +168,15 @@ class CircuitBreaker:
             for (name, connector), c in sorted(self._circuits.items())
             if name == workspace
         ]
+
+    def _forget_some(self) -> None:
+        """Of many, those that have counted nothing lately: hosts come from data, which has no end."""
+        if len(self._circuits) < MOST:
+            return
+        since = self._clock.now_us() - WINDOW_US
+        for key, circuit in list(self._circuits.items()):
+            if circuit.state == CLOSED and (not circuit.failures or circuit.failures[-1] < since):
+                del self._circuits[key]
 
     async def close(self) -> None:
         """Wait for what is still being kept."""

@@ -119,11 +119,19 @@ class Walker:
             elif run.failures and halted(frame):
                 self.check(frame)
             else:
-                self._enter(frame, node)
+                try:
+                    self._enter(frame, node)
+                except Exception:
+                    self._broke(frame, node)
             steps += 1
             if not steps & 7 and self.clock.perf() > limit:
                 break
         return bool(ready) and run.state is RUNNING and not run.draining
+
+    def _broke(self, frame: Frame, node: NodePlan) -> None:
+        """A defect of a node's type, or of ours: the node fails, and its run lets go of its place."""
+        log.exception("A node of type %s broke", node.type.type)
+        self.fail(frame, node, UnknownFault(), 1)
 
     def _enter(self, frame: Frame, node: NodePlan) -> None:
         value = frame.input = frame.arrived[node.slot]
@@ -143,10 +151,6 @@ class Walker:
             outcome = self.executor.run_pure(frame, node)
         except NodeFailed as error:
             self.fail(frame, node, error, 1)
-            return
-        except Exception:
-            log.exception("A node of type %s broke", node.type.type)
-            self.fail(frame, node, UnknownFault(), 1)
             return
         if outcome is None:
             self._offload(frame, node, self.executor.heavy_run(frame, node), self._heavy_done)
@@ -347,7 +351,10 @@ class Walker:
         elif frame.run.failures and halted(frame):
             self.check(frame)
         else:
-            then(frame, node, result)
+            try:
+                then(frame, node, result)
+            except Exception:
+                self._broke(frame, node)
         self.advance(frame.run)
 
     def _heavy_done(self, frame: Frame, node: NodePlan, outcome: Outcome) -> None:

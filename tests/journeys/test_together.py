@@ -144,10 +144,10 @@ def test_the_same_field_is_asked_about(server: LocalServer) -> None:
         for page in (one, other):
             open_editor(page, "shared", "?node=log")
             expect(page.locator("#form")).to_have_attribute("data-node", "log")
-        other.context.set_offline(True)
-        for page, text in ((other, "from the other"), (one, "from the one")):
             page.locator("#form").get_by_label("Message").click()
             expect(page.locator("#form .cm-content")).to_be_focused()
+        other.context.set_offline(True)
+        for page, text in ((other, "from the other"), (one, "from the one")):
             page.keyboard.press("Control+a")
             page.keyboard.insert_text(text)
         assert eventually(lambda: _message(server) == "from the one")

@@ -129,7 +129,12 @@ class HttpRequest(NodeType):
         self._api, self._files = api, files
 
     def connector_of(self, params: HttpParams) -> str:
-        return urlsplit(params.url).netloc.lower() or "flowfuse"
+        try:
+            parts = urlsplit(params.url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return ""  # what is no address is told of by the call, and is no service's failure
+        return f"{host}:{port}" if port else host
 
     def check(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         url = config.get("url", "")

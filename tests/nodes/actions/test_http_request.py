@@ -431,6 +431,27 @@ async def test_a_proxy_of_the_settings(engine: Engine) -> None:
         await client.close()
 
 
+# -- addresses that are none
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[x", "http://a:b:c/", "http://a:99999/", "http://\u2100.example/", "http://", "/x"]
+)
+async def test_an_address_of_data_that_is_none(run: Chain, engine: Engine, url: str) -> None:
+    ended = await run(chain(call("{{ input }}", on_error="continue", timeout=2)), url)
+    assert ended["state"] == "completed"
+    ended = await run(chain(call("{{ input }}", timeout=2)), url)
+    assert ended["state"] == "failed"
+    assert ended["error"]["code"] not in ("internal", "unknown_fault"), ended["error"]
+    assert not engine.controller.runs
+
+
+async def test_a_breaker_is_named_without_what_stands_before_the_host(run: Chain, engine: Engine) -> None:
+    await run(chain(call("http://ada:s3cret-9@127.0.0.1:9/", on_error="continue")))
+    assert "127.0.0.1:9" in [view.connector for view in engine.controller.breaker.list(WORKSPACE)]
+    assert "s3cret" not in str(engine.controller.breaker.list(WORKSPACE))
+
+
 # -- secrets
 
 
