@@ -4,7 +4,7 @@ FlowFuseError
   Invalid            WorkflowInvalid  ParamsInvalid  ExpressionInvalid  RequestInvalid  ConfigInvalid
                      ScheduleInvalid  TooLarge  ConditionMissing  MethodNotTaken
   NotFound  Denied  SignInNeeded  CallDenied  WrongPassword  CodeSpent
-  Conflict           StaleVersion  Duplicate  IllegalTransition
+  Conflict           StaleVersion  Duplicate  IllegalTransition  MissingType
   Unavailable        TooManyAttempts  QueueFull  CircuitOpen  DiskLow  VaultLocked  Draining
                      DatabaseUnavailable
                      ServerLost  Refused  FileNotKept  HookLocked
@@ -44,6 +44,7 @@ SENTENCES: dict[str, str] = {
     "stale_version": "The draft is at {current}, not at {given}. Read it again and repeat the change.",
     "duplicate": "The delivery {delivery} was accepted before, as {execution}.",
     "illegal_transition": "An execution that is {state} cannot become {target}.",
+    "missing_type": "{reason}",
     "queue_full": "{pending} executions are waiting, which is the limit.",
     "vault_locked": "{reason}",
     "draining": "The server is shutting down.",
@@ -208,6 +209,12 @@ class StaleVersion(Conflict):
     """`If-Match` named a state of the draft that is not the current one."""
 
     code = "stale_version"
+
+
+class MissingType(Conflict):
+    """A content that was accepted once names a node type or version that is not there any more."""
+
+    code = "missing_type"
 
 
 class Duplicate(Conflict):

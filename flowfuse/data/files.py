@@ -183,19 +183,23 @@ class FileStore:
         now = self._clock.now_us()
 
         def place(connection: sqlite3.Connection) -> None:
-            path = self.path(digest.hex())
-            if not path.exists():
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                temporary.replace(path)
-                _sync_folder(path.parent)
+            self._give_place(temporary, digest)
             connection.execute(
                 "INSERT INTO files (workspace_id, hash, size, touched) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (workspace_id, hash) DO UPDATE SET touched = excluded.touched",
                 (workspace, digest, size, now),
             )
 
+        await self._database.write(place)
+
+    def _give_place(self, temporary: Path, digest: bytes) -> None:
+        """Within a commit, of which the others are to stand though the folder refuses: raises FileNotKept."""
+        path = self.path(digest.hex())
         try:
-            await self._database.write(place)
+            if not path.exists():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                temporary.replace(path)
+                _sync_folder(path.parent)
         except OSError as error:
             raise FileNotKept(reason=error.strerror or str(error)) from None
 
@@ -272,7 +276,11 @@ class FileStore:
     def _unlink_unknown(self, connection: sqlite3.Connection, digest: bytes) -> None:
         """Remove a file's content, where no workspace has the file any more."""
         if connection.execute("SELECT 1 FROM files WHERE hash = ? LIMIT 1", (digest,)).fetchone() is None:
-            self.path(digest.hex()).unlink(missing_ok=True)
+            try:
+                self.path(digest.hex()).unlink(missing_ok=True)
+            except OSError as error:
+                # It goes with the strays of a later start; the commit that this is part of stands.
+                log.warning("The file %s could not be removed: %s", digest.hex(), error)
 
     async def _forget_gone_executions(self) -> None:
         """References of executions that are not there any more, whoever removed them."""

@@ -14,7 +14,7 @@ from typing import Protocol
 from flowfuse.clock import Clock, id_text
 from flowfuse.engine.plan import Plan
 from flowfuse.engine.queue import Held, QueueManager
-from flowfuse.errors import DatabaseUnavailable, FlowFuseError, IllegalTransition
+from flowfuse.errors import DatabaseUnavailable, FlowFuseError, IllegalTransition, MissingType
 from flowfuse.model import State
 
 log = logging.getLogger("flowfuse.engine")
@@ -99,7 +99,13 @@ class Admission:
         if held is None:
             self._held.pop(key, None)
             return False
-        settings = (await self._host.plan_of(held.workspace, held.content_id)).workflow.settings
+        try:
+            settings = (await self._host.plan_of(held.workspace, held.content_id)).workflow.settings
+        except MissingType:
+            # It begins, to be paused where its loading fails, visibly.
+            await self._queue.admit(held, 0, self._clock.now_us())
+            await self._host.continue_stored(held.workspace, held.id)
+            return True
         if await self._queue.admit(held, settings.concurrency, self._clock.now_us()):
             await self._host.continue_stored(held.workspace, held.id)
             return True

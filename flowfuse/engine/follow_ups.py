@@ -94,6 +94,10 @@ class FollowUps:
         except FlowFuseError as error:
             log.error("What follows the end of %s cannot be done: %s", id_text(each.execution), error)
             done = True
+        except Exception:
+            # What is wrong with one must not keep the others, which are done in their order, from theirs.
+            log.exception("What follows the end of %s broke", id_text(each.execution))
+            done = True
         if done:
             await self._rows.done(each.number)
         return done

@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from flowfuse.engine.frame import UNFIRED, Frame
 from flowfuse.engine.graph import ITEM, Graph
-from flowfuse.errors import ExpressionInvalid, WorkflowInvalid
+from flowfuse.errors import ExpressionInvalid, MissingType, WorkflowInvalid
 from flowfuse.expression import Compiled, Unfired, UnknownName, compile_value
 from flowfuse.model import Node, Problem, Value, Workflow, seconds
 from flowfuse.node import Catalogue, NodeType, Outcome, Output
@@ -108,16 +108,12 @@ class Plan:
         return self.by_id[node]
 
 
-class MissingType(Exception):
-    """A content that was accepted once names a type or version that is not there any more."""
-
-
 def compile_plan(workflow: Workflow, catalogue: Catalogue, content_hash: bytes) -> Plan:
     """Compile a checked document. Raises WorkflowInvalid, and MissingType for an unknown type."""
     graph = Graph(workflow, catalogue)
     errors = [p for p in graph.problems if p.severity == "error"]
     if errors and all(p.code in ("unknown_type", "unknown_version") for p in errors):
-        raise MissingType(errors[0].message)
+        raise MissingType(reason=errors[0].message)
     if errors:
         raise WorkflowInvalid(errors)
     return _Compiler(graph, content_hash).compile()

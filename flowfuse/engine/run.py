@@ -15,6 +15,7 @@ from flowfuse.data.follow_ups import Kind, note
 from flowfuse.engine import records
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.plan import NodePlan, Plan
+from flowfuse.engine.sensitive import sensitive_texts, without
 from flowfuse.model import TERMINAL, Answer, NodeError, State, Value, check_transition, json_bytes
 from flowfuse.node import LogNote, RespondNote
 
@@ -264,7 +265,10 @@ class Run:
             self.write((records.NOTE, node.index, frame.path, at, "respond", note.status, note.headers))
             self.answer = Answer(note.status, note.headers, UNANSWERED)
         elif isinstance(note, LogNote):
-            self.write((records.NOTE, node.index, frame.path, at, "log", note.level, note.message), 6)
+            message = note.message
+            if self.plan.sensitive:
+                message = without(message, sensitive_texts(self.root_frame))
+            self.write((records.NOTE, node.index, frame.path, at, "log", note.level, message), 6)
 
     def take_segment(self) -> tuple[bytes, int, str, bytes] | None:
         """The records since the last commit as one row, and begin the next segment."""

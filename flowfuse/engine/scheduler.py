@@ -181,6 +181,10 @@ class SchedulerService:
         except FlowFuseError as error:
             log.error("%s.%s cannot be started: %s", schedule.workflow, schedule.node, error)
             await self._schedules.skip(schedule, due_us, 1, f"refused: {error}", following, now_us)
+        except Exception:
+            # What is wrong with one workflow must not keep the others from their time.
+            log.exception("%s.%s cannot be started", schedule.workflow, schedule.node)
+            await self._schedules.skip(schedule, due_us, 1, "refused: internal", following, now_us)
 
 
 def recurrence_of(schedule: Schedule) -> Recurrence:

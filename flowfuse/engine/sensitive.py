@@ -75,7 +75,7 @@ def hidden(detail: ExecutionDetail, plan: Plan) -> ExecutionDetail:
             given = _hidden_at(given, path[1:])
     answer = detail.answer
     if answer is not None:
-        answer = msgspec.structs.replace(answer, body=hide(answer.body))
+        answer = msgspec.structs.replace(answer, headers=hide(answer.headers), body=hide(answer.body))
     return msgspec.structs.replace(
         detail, nodes=nodes, input=hide(given), result=hide(detail.result), answer=answer,
         execution=msgspec.structs.replace(detail.execution, error=_error(detail.execution.error, secrets)),

@@ -15,14 +15,14 @@ from flowfuse.clock import Clock, id_text
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine.breaker import CircuitBreaker
-from flowfuse.engine.plan import MissingType, Plan
+from flowfuse.engine.plan import Plan
 from flowfuse.engine.queue import CLAIM_BATCH, QueueManager, Recovered
 from flowfuse.engine.replay import Replay
 from flowfuse.engine.run import Run
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.timers import Timers
 from flowfuse.engine.walker import Walker
-from flowfuse.errors import Conflict, DatabaseUnavailable, FlowFuseError, IllegalTransition, NotFound
+from flowfuse.errors import DatabaseUnavailable, FlowFuseError, IllegalTransition, MissingType, NotFound
 from flowfuse.model import RUNNING, TERMINAL, NodeError, State
 
 log = logging.getLogger("flowfuse.engine")
@@ -195,9 +195,9 @@ class StoredRuns:
         content = await self._workflows.content(workspace, row["content_id"])
         try:
             plan = self._host.plan(content)
-        except MissingType as missing:
-            await self._queue.pause_row(workspace, raw, "missing_type")
-            raise Conflict(reason=str(missing)) from None
+        except MissingType:
+            await self._queue.pause_row(workspace, raw, MissingType.code)
+            raise
         records = await self._state.log(workspace, id_text(raw))
         run = await self._state.load(row, plan, records, self._queue.epoch)
         replay = Replay(self._host.walker, run)

@@ -145,6 +145,42 @@ async def test_a_disk_that_refuses_is_a_clear_error(
     assert (await store.save("main", b"x", "x", "a/b")).size == 1
 
 
+async def test_a_place_that_cannot_be_made_refuses_the_file_alone(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other commits of the same batch stand."""
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    together = await asyncio.gather(
+        store.save("main", b"x", "x", "a/b"), _execution(store, b"e" * 16), return_exceptions=True
+    )
+    assert isinstance(together[0], FileNotKept)
+    assert "No space left" in str(together[0])
+    assert together[1] is None
+    assert store._database.trouble is None
+    assert there(store) == []
+
+
+async def test_content_that_cannot_be_taken_away_does_not_stop_the_sweep(
+    store: FileStore, clock: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [await store.save("main", data, "x", "a/b") for data in (b"one", b"two")]
+    stuck, unlink = store.path(kept[0].sha256), Path.unlink
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        if self == stuck:
+            raise PermissionError(1, "Operation not permitted")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    clock.ahead = (DAY + 1) * 1_000_000
+    assert await store.sweep() == 2
+    assert there(store) == [stuck.name]
+
+
 async def test_what_a_killed_process_was_writing_is_cleared(store: FileStore) -> None:
     store.temporary.mkdir(parents=True)
     (store.temporary / "half").write_bytes(b"x")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from flowfuse.clock import id_text
 from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.engine.follow_ups import FollowUps
 from flowfuse.errors import Conflict, NotFound
 from flowfuse.model import Execution, Workflow
+from tests.support.effects import DetachedNode
 from tests.support.flows import each, effect, flow, node, of, put
 from tests.support.simulation import WORKSPACE, Crash, Engine, World
 
@@ -247,6 +249,25 @@ def test_a_failed_run_starts_its_error_workflow(world: World, engine: Engine) ->
         "stop",
     )
     assert [run.mode for run in runs_of(world, engine, "handler")] == ["error"]
+
+
+def test_an_error_workflow_that_breaks_does_not_keep_others_from_being_told(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(engine, handler(), "handler")
+    publish(engine, flow(node("a", "test.detached"), edges="start>a"), "broken")
+
+    def broken(self: Any, config: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(DetachedNode, "ports_of", broken)
+    monkeypatch.setattr(engine.controller, "_plans", {})
+    engine.finish(engine.start(replace(FAILS, settings=replace(FAILS.settings, error_workflow="broken"))).id)
+    failed = engine.start(FAILS)
+    engine.finish(failed.id)
+    engine.advance(10)
+    assert world.ledger.of("tell")[0].value["execution"]["id"] == id_text(failed.id)
+    assert world.rows("SELECT count(*) FROM follow_ups")[0][0] == 0
 
 
 @pytest.mark.parametrize("mode", ["test", "error"])

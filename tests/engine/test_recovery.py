@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from flowfuse.clock import id_text
-from flowfuse.errors import Conflict, DatabaseUnavailable, Draining, IllegalTransition, NotFound
+from flowfuse.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    Draining,
+    IllegalTransition,
+    MissingType,
+    NotFound,
+)
 from flowfuse.model import State
+from flowfuse.node import Catalogue
+from flowfuse.nodes import described
+from tests.support import simulation
 from tests.support.flows import each, effect, flow, node, of, put, run
 from tests.support.simulation import WORKSPACE, Crash, Engine, World
 
@@ -423,20 +434,49 @@ def test_events_are_numbered_without_gaps(engine: Engine) -> None:
     assert [event.seq for event in events] == list(range(1, detail.seq + 1))
 
 
-def test_a_type_that_is_gone_pauses_the_run_visibly(world: World, engine: Engine, monkeypatch: Any) -> None:
-    raw = crash_in(world, engine, CHAIN, 2)
-    from flowfuse.node import Catalogue
-    from flowfuse.nodes import catalogue
-    from tests.support import simulation
+@pytest.fixture
+def types_gone(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Takes the test's own node types away, until what was changed is undone."""
 
-    monkeypatch.setattr(
-        simulation, "CATALOGUE", Catalogue([*catalogue(api=None, code=None, files=None, seen=None)])
-    )  # type: ignore[arg-type]
-    monkeypatch.setattr(simulation, "_PLANS", {})
+    def take() -> None:
+        monkeypatch.setattr(simulation, "CATALOGUE", Catalogue(described()))
+        monkeypatch.setattr(simulation, "_PLANS", {})
+
+    return take
+
+
+def test_a_type_that_is_gone_pauses_the_run_visibly(
+    world: World, engine: Engine, types_gone: Callable[[], None]
+) -> None:
+    raw = crash_in(world, engine, CHAIN, 2)
+    types_gone()
     engine = world.boot()
     engine.advance(10)
     row = engine.stored(raw)
     assert row is not None
     assert (row.state, row.reason) == ("paused", "missing_type")
+    with pytest.raises(MissingType, match="test.effect"):
+        engine.order("resume", raw)
     engine.order("cancel", raw)
     assert engine.stored(raw).state == "cancelled"  # type: ignore[union-attr]
+
+
+def test_held_runs_of_a_type_that_is_gone_are_paused_and_go_on_when_it_is_back(
+    world: World, engine: Engine, types_gone: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = flow(effect("a", value="{{ trigger }}", seconds=10), edges="start>a", concurrency=1)
+    runs = [engine.start(held, number) for number in range(3)]
+    engine.advance(1)
+    world.crash()
+    types_gone()
+    engine = world.boot()
+    engine.advance(10)
+    rows = [engine.stored(run.id) for run in runs]
+    assert [(row.state, row.reason) for row in rows if row] == [("paused", "missing_type")] * 3
+    world.crash()
+    monkeypatch.undo()
+    engine = world.boot()
+    for number in (2, 1):
+        engine.order("resume", runs[number].id)
+        assert engine.finish(runs[number].id).state == "completed"
+    assert [entry.value for entry in world.ledger.entries] == [0, 2, 1]

@@ -17,6 +17,7 @@ from flowfuse.engine.scheduler import CATCH_UP_MOST, SchedulerService, what_is_d
 from flowfuse.engine.validation import ValidationEngine
 from flowfuse.errors import WorkflowInvalid
 from flowfuse.model import Fire, State
+from tests.support.effects import DetachedNode
 from tests.support.simulation import BEGIN_US, WORKSPACE, Crash, Engine, World
 
 MINUTE, HOUR = 60_000_000, 3_600_000_000
@@ -53,12 +54,12 @@ class Life:
         )  # fmt: skip
         engine.begin(self.service.work())
 
-    def publish(self, name: str = "tick", **config: Any) -> None:
+    def publish(self, name: str = "tick", kind: str = "test.effect", **config: Any) -> None:
         document = {
             "id": name,
             "nodes": [
                 {"id": "clock", "type": "trigger.schedule", "config": config},
-                {"id": "a", "type": "test.effect", "config": {"value": "{{ trigger.due }}"}},
+                {"id": "a", "type": kind, "config": {"value": "{{ trigger.due }}"}},
             ],
             "edges": [{"from": "clock", "to": "a"}],
         }
@@ -102,6 +103,22 @@ def test_publishing_again_keeps_the_beat_and_unpublishing_ends_it(life: Life) ->
     life.engine.do(life.drafts.unpublish(WORKSPACE, "tick"))
     life.engine.advance(3600)
     assert len(life.fires()) == 2
+
+
+def test_a_workflow_that_breaks_does_not_keep_the_others_from_their_time(
+    life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.publish("broken", kind="test.detached", every="1m")
+    life.publish("tick", every="1m")
+
+    def broken(self: Any, config: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(DetachedNode, "ports_of", broken)
+    monkeypatch.setattr(life.engine.controller, "_plans", {})
+    life.engine.advance(10 * 60 + 5)
+    assert [fire.outcome for fire in life.fires("broken")] == ["refused: internal"] * 10
+    assert [fire.outcome for fire in life.fires()] == ["fired"] * 10
 
 
 def test_a_paused_schedule_does_not_fire_and_makes_nothing_up(life: Life) -> None:

@@ -11,6 +11,7 @@ import pytest
 from flowfuse.clock import id_bytes
 from flowfuse.document import from_raw
 from flowfuse.engine.retry import Retry
+from flowfuse.engine.sensitive import hidden
 from flowfuse.engine.validation import ValidationEngine
 from flowfuse.nodes import described
 from tests.engine.test_retry import Again
@@ -102,6 +103,20 @@ def test_a_sealed_run_outlives_restarts_and_is_retried(world: World, engine: Eng
     assert world.ledger.entries[-1].value == CARD
     for row in world.rows("SELECT data FROM segments WHERE execution_id = ?", id_bytes(fresh.id)):
         assert CARD.encode() not in bytes(row["data"])
+
+
+def test_what_a_run_says_and_answers_by_hides_it(engine: Engine) -> None:
+    workflow = flow(
+        put("token", "{{ trigger.card }}"), node("log", "action.log", message="paid by {{ input.v }}"),
+        node("answer", "action.respond", headers={"X-Card": "{{ trigger.card }}"}, body="{{ trigger.card }}"),
+        edges="start>token token>log log>answer", sensitive=["trigger.card", "nodes.token"],
+    )  # fmt: skip
+    started = engine.start(workflow, {"card": CARD})
+    engine.finish(started.id)
+    assert [event.message for event in engine.events(started.id) if event.message] == ["paid by •••"]
+    answer = hidden(engine.detail(started.id), started.plan).answer
+    assert answer is not None
+    assert (answer.headers["X-Card"], answer.body) == ("•••", "•••")
 
 
 @pytest.mark.parametrize("path", ["nodes.nothing", "nodes", "input.card", "trigger..card", ""])
