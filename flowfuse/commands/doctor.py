@@ -127,7 +127,7 @@ def _key(config: Config, folder: DataFolder) -> Iterator[Finding]:
                 yield Finding(
                     "key",
                     "problem",
-                    f"credentials are sealed, and {path} is missing",
+                    f"what is kept was sealed, and {path} is missing",
                     "Put it back, or set FLOWFUSE_MASTER_KEY.",
                 )
             else:
@@ -144,7 +144,7 @@ def _key(config: Config, folder: DataFolder) -> Iterator[Finding]:
         yield Finding(
             "key",
             "problem",
-            f"credentials were sealed with another key ({', '.join(sorted(others))})",
+            f"what is kept was sealed with another key ({', '.join(sorted(others))})",
             "Start with that key.",
         )
     elif config.master_key is None and stat.S_IMODE(path.stat().st_mode) & 0o077:

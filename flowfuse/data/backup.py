@@ -181,17 +181,29 @@ def restore(backup: Path, folder: Path, migrations: Path, clock: Clock) -> Manif
     aside = f".before-restore-{name_of(clock.now_us())}"
     try:
         fresh = folder / f"{DATABASE}.restoring"
-        shutil.copyfile(backup / DATABASE, fresh)
+        _copy(backup / DATABASE, fresh)
         fresh.chmod(0o600)
-        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
-            if (folder / name).exists():
-                (folder / name).rename(folder / f"{name}{aside}")
         _link_files(backup / FILES, folder / FILES)
-        fresh.rename(folder / DATABASE)
+        _keep_aside(folder, aside)
+        fresh.replace(folder / DATABASE)
         _sync(folder)
     except OSError as error:
         raise BackupInvalid(path=str(backup), reason=error.strerror or str(error)) from None
     return manifest
+
+
+def _keep_aside(folder: Path, suffix: str) -> None:
+    """Give the database a second name; it stays where it is until the new one takes its place."""
+    database = folder / DATABASE
+    if not database.exists():
+        return
+    # A journal belongs to its own database alone. What is whole is folded in; of a damaged one it goes aside.
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _link(database, folder / f"{DATABASE}{suffix}")
+    for name in (f"{DATABASE}-wal", f"{DATABASE}-shm"):
+        if (folder / name).exists():
+            (folder / name).rename(folder / f"{name}{suffix}")
 
 
 def verify(backup: Path) -> Manifest:
@@ -218,11 +230,7 @@ def copy_database(source: Path, target: Path) -> None:
         reading.backup(writing)
         writing.execute("PRAGMA journal_mode=DELETE")
     target.chmod(0o600)
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    _sync(target)
 
 
 def check_database(path: Path) -> tuple[int, int]:
@@ -251,10 +259,20 @@ def _link_files(source: Path, target: Path) -> None:
         if place.exists():
             continue
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            os.link(path, place)
-        except OSError:
-            shutil.copyfile(path, place)
+        _link(path, place)
+
+
+def _link(path: Path, place: Path) -> None:
+    """A second name for the same content; on another disk, a copy."""
+    try:
+        os.link(path, place)
+    except OSError:
+        _copy(path, place)
+
+
+def _copy(path: Path, place: Path) -> None:
+    shutil.copyfile(path, place)
+    _sync(place)
 
 
 def _sha256(path: Path) -> str:
@@ -269,8 +287,9 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    handle: Any = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Make a file's content, or the names in a folder, safe on the disk."""
+    handle: Any = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

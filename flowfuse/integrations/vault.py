@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from flowfuse.clock import Clock
-from flowfuse.data.database import Database
+from flowfuse.data.database import Database, FunctionWrite
 from flowfuse.errors import Conflict, NodeFailed, NotFound, RequestInvalid, VaultLocked
 from flowfuse.integrations.credential import KINDS, OpenCredential
 from flowfuse.model import Credential, Value
@@ -19,6 +20,12 @@ from flowfuse.seal import Sealer
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_KEYS = (
+    "SELECT value AS key_id FROM meta WHERE workspace_id = '' AND key = 'key_id' "
+    "UNION SELECT key_id FROM credentials"
+)
+"""The keys that what is kept needs; of credentials from before it was noted, their own."""
+_NOTE_KEY = "INSERT OR IGNORE INTO meta (workspace_id, key, value) VALUES ('', 'key_id', ?)"
 
 
 class CredentialVault:
@@ -27,6 +34,7 @@ class CredentialVault:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
         self._sealer: Sealer | None = None
+        self._use_noted = False
 
     def unlock(self, sealer: Sealer) -> None:
         """Give the vault its key."""
@@ -47,10 +55,15 @@ class CredentialVault:
         sealer = self.sealer()
         return sealer.key_id, sealer.sign("access-tokens", b"").encode()
 
+    def seal(self, plaintext: bytes, workspace: str, place: str) -> str:
+        """Seal another secret than a credential. The key has to be there."""
+        self._note_use()
+        return self.sealer().seal(plaintext, workspace, place)
+
     def seal_log(self, workspace: str, data: bytes) -> bytes:
         """Seal what is stored of a run that handles sensitive values."""
-        assert self._sealer is not None
-        return self._sealer.seal_bytes(data, workspace, "segments")
+        self._note_use()
+        return self.sealer().seal_bytes(data, workspace, "segments")
 
     def open_log(self, workspace: str, data: bytes) -> bytes:
         """The opposite of `seal_log`. Raises VaultLocked, SealBroken."""
@@ -58,20 +71,41 @@ class CredentialVault:
             raise VaultLocked(reason="The vault is locked; what is sensitive cannot be read without its key.")
         return self._sealer.open_bytes(data, workspace, "segments")
 
+    def _note_use(self) -> None:
+        """Before the first thing that is sealed: let the database say which key it will need."""
+        if self._use_noted:
+            return
+        self._use_noted = True
+        key_id = self.sealer().key_id
+        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        noted.add_done_callback(self._use_is_noted)
+        self._database.submit(
+            FunctionWrite(
+                lambda connection: connection.execute(
+                    "INSERT OR IGNORE INTO meta (workspace_id, key, value) VALUES ('', 'key_id', ?)",
+                    (key_id,),
+                ),
+                noted,
+            )
+        )
+
+    def _use_is_noted(self, noted: asyncio.Future[None]) -> None:
+        self._use_noted = not noted.cancelled() and noted.exception() is None
+
     async def any_sealed(self) -> bool:
-        """Whether there are credentials, which only their own key can open."""
-        return await self._database.row("SELECT 1 FROM credentials LIMIT 1") is not None
+        """Whether something is kept that only its own key can open."""
+        return await self._database.row(f"{_KEYS} LIMIT 1") is not None
 
     async def check_key(self) -> None:
         """Refuse a key that is not the one that sealed what is kept. Raises VaultLocked."""
         assert self._sealer is not None
         row = await self._database.row(
-            "SELECT key_id FROM credentials WHERE key_id <> ? LIMIT 1", (self._sealer.key_id,)
+            f"SELECT key_id FROM ({_KEYS}) WHERE key_id <> ? LIMIT 1", (self._sealer.key_id,)
         )
         if row is not None:
             raise VaultLocked(
-                reason=f"The stored credentials were sealed with the key {row['key_id']}, and the key at "
-                f"hand is {self._sealer.key_id}. Start with the master key that belongs to this data folder."
+                reason=f"What is kept here was sealed with the key {row['key_id']}, and the key at hand "
+                f"is {self._sealer.key_id}. Start with the master key that belongs to this data folder."
             )
 
     async def list(self, workspace: str) -> list[Credential]:
@@ -89,9 +123,8 @@ class CredentialVault:
     ) -> Credential:  # fmt: skip
         """Seal a credential. Raises RequestInvalid, and Conflict where the id is taken."""
         _check(id, kind, hosts, data)
-        assert self._sealer is not None
-        sealed = self._sealer.seal(msgspec.json.encode(dict(data)), workspace, f"credentials/{id}")
-        now, key_id = self._clock.now_us(), self._sealer.key_id
+        sealed = self.seal(msgspec.json.encode(dict(data)), workspace, f"credentials/{id}")
+        now, key_id = self._clock.now_us(), self.sealer().key_id
         values = (name or id, kind, msgspec.json.encode([h.lower() for h in hosts]).decode(), sealed, key_id)
 
         def write(connection: sqlite3.Connection) -> None:
@@ -150,12 +183,12 @@ class CredentialVault:
 
 
 def sealing_keys(path: Path) -> set[str]:
-    """The ids of the keys that a database's credentials are sealed with; empty where it cannot be read."""
+    """The ids of the keys that what is kept in a database needs; empty where it cannot be read."""
     try:
         with contextlib.closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         ) as connection:
-            return {row[0] for row in connection.execute("SELECT DISTINCT key_id FROM credentials")}
+            return {row[0] for row in connection.execute(_KEYS)}
     except sqlite3.Error:
         return set()
 

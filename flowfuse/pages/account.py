@@ -181,7 +181,7 @@ async def change_second_factor(
             shown["factor"] = signed(form.secret)  # type: ignore[assignment]
         return refused(await _shown(request, accounts, sessions, **shown), error)
     codes, hashes = new_recovery_codes(ids)
-    sealed = vault.sealer().seal(form.secret.encode(), WORKSPACE, TOTP_PLACE.format(user=user.id))
+    sealed = vault.seal(form.secret.encode(), WORKSPACE, TOTP_PLACE.format(user=user.id))
     kept = msgspec.json.encode(hashes).decode()
     await accounts.change(user.id, totp=sealed, totp_step=step, recovery=kept)
     note(request, detail="second factor switched on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flowfuse.data.backup import HOUR_US, Backups, restore, verify
+from flowfuse.data.database import connect, migrate, newest_schema
 from flowfuse.data.preferences import BackupSettings
 from flowfuse.errors import BackupInvalid
 from flowfuse.resources import asset_root
@@ -80,6 +82,46 @@ def test_what_was_backed_up_comes_back(server: LocalServer, tmp_path: Path) -> N
     assert any(name.startswith("flowfuse.db.before-restore") for name in aside)
 
 
+@pytest.mark.parametrize("steps", [("shutil.copyfile",), ("os.link", "shutil.copyfile"), ("Path.replace",)])
+def test_a_restore_that_breaks_off_leaves_what_was_there(
+    server: LocalServer, monkeypatch: pytest.MonkeyPatch, steps: tuple[str, ...]
+) -> None:
+    server.publish(BIG)
+    server.call(server.app.engine.files.save("main", b"of the backup", "x", "a/b"))
+    path = Path(server.api("POST", "/backups").json["path"])
+    run(server, "big", 2)
+    before = [each["id"] for each in server.executions()]
+    server.stop()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        for each in steps:
+            patched.setattr(f"flowfuse.data.backup.{each}", refuse)
+        with pytest.raises(BackupInvalid, match="No space left"):
+            restore(path, server.data, MIGRATIONS, Moved())  # type: ignore[arg-type]
+    server.start()
+    assert [each["id"] for each in server.executions()] == before
+
+
+def test_what_only_the_journal_holds_is_kept_aside_too(server: LocalServer) -> None:
+    server.publish(BIG)
+    path = Path(server.api("POST", "/backups").json["path"])
+    run(server, "big", 1)
+    server.stop()
+    database = server.data / "flowfuse.db"
+    with contextlib.closing(connect(database)) as connection:
+        connection.execute("UPDATE executions SET reason = 'only in the journal'")
+        copied = [(each, each.read_bytes()) for each in (database, database.with_name("flowfuse.db-wal"))]
+    for each, content in copied:  # as a killed server leaves it
+        each.write_bytes(content)
+    restore(path, server.data, MIGRATIONS, Moved())  # type: ignore[arg-type]
+    (aside,) = (each for each in server.data.iterdir() if each.name.startswith("flowfuse.db.before-restore"))
+    with contextlib.closing(connect(aside, read_only=True)) as connection:
+        assert connection.execute("SELECT reason FROM executions").fetchone()[0] == "only in the journal"
+
+
 def test_a_damaged_backup_is_named_and_nothing_is_touched(server: LocalServer) -> None:
     server.publish(BIG)
     path = Path(server.api("POST", "/backups").json["path"])
@@ -116,8 +158,6 @@ def test_hourly_and_daily_ones_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_database_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
-    from flowfuse.data.database import connect, migrate, newest_schema
-
     connection = connect(tmp_path / "flowfuse.db")
     old = tmp_path / "migrations"
     old.mkdir()

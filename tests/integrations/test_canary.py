@@ -14,6 +14,8 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from flowfuse.data.folder import DataFolder
+from flowfuse.integrations.vault import sealing_keys
+from flowfuse.seal import Sealer, parse_key
 from tests.support.server import Server, Witness, request
 
 MARK = "cAnArY"
@@ -166,6 +168,32 @@ def test_without_its_key_the_server_does_not_start(server: Server) -> None:
     assert "Traceback" not in log
     server.start(FLOWFUSE_MASTER_KEY=text)
     assert [c["id"] for c in server.api("GET", "/credentials").json["items"]] == ["c"]
+
+
+@pytest.mark.slow
+def test_a_key_that_sealed_only_runs_is_known_too(server: Server) -> None:
+    """No credential is there: the runs of a workflow with sensitive values need their key as much."""
+    server.start()
+    document = {
+        "id": "pay",
+        "settings": {"sensitive": ["trigger"]},
+        "nodes": [
+            {"id": "start", "type": "trigger.manual"},
+            {"id": "wait", "type": "action.wait", "config": {"seconds": 0}},
+        ],
+        "edges": [{"from": "start", "to": "wait"}],
+    }
+    server.publish(document)
+    assert server.api("POST", "/workflows/pay/run", {"input": MARK}).status in (200, 202)
+    assert server.stop() == 0
+    key = server.data / "master.key"
+    text = key.read_text()
+    key.unlink()
+    assert server.start(wait=False).ended() == 2
+    assert not key.exists()
+    assert server.start(wait=False, FLOWFUSE_MASTER_KEY="ab" * 32).ended() == 2
+    assert "sealed with the key" in server.log.read_text()
+    assert sealing_keys(server.data / "flowfuse.db") == {Sealer(parse_key(text)).key_id}
 
 
 def test_the_small_secret_files(tmp_path: Path) -> None:
