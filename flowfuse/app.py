@@ -317,8 +317,7 @@ class Engine:
             await self.clock.sleep(COLLECT_EVERY)
             await self.queue.forget_deliveries(self.clock.now_us())
             await self.trash.empty_old()
-            for workspace in await self.workflows.workspaces():
-                await self.retention.collect(workspace)
+            await self.retention.collect()
 
     async def _watch_health(self) -> None:
         """Each second: is there room on the disk; do commits succeed again; is the journal to be folded.

@@ -12,7 +12,10 @@ from msgspec import Meta, Struct
 
 from flowfuse.clock import Clock
 from flowfuse.data.database import Database
-from flowfuse.errors import RequestInvalid
+from flowfuse.errors import Denied, RequestInvalid
+from flowfuse.model import WORKSPACE
+
+_INSTALL_WIDE = ("network.", "backup.", "history.keep_bytes")
 
 
 def setting(title: str, description: str, **constraints: Any) -> Meta:
@@ -34,8 +37,8 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 0
     keep_bytes: Annotated[
         int,
-        setting("Largest size of the database (bytes)", "Over it, the oldest runs are removed. 0: any size.",
-                ge=0, le=10**15),
+        setting("Largest size of the database (bytes)", "Over it, the oldest runs are removed, of whichever "
+                "workspace. 0: any size.", ge=0, le=10**15),
     ] = 0  # fmt: skip
 
 
@@ -90,13 +93,18 @@ class PreferenceStore:
         return {row["key"]: msgspec.json.decode(row["value"]) for row in rows if row["key"] in known}
 
     async def set(self, workspace: str, changes: Mapping[str, Any]) -> Preferences:
-        """Change settings, all of them or none; null brings a default back. Raises RequestInvalid."""
+        """Change settings, all of them or none; null brings a default back.
+
+        Raises RequestInvalid, and Denied for what another workspace sets.
+        """
         known, now = keys(), self._clock.now_us()
         for key in changes:
             if key not in known:
                 raise RequestInvalid(
                     field=key, reason=f"there is no such setting. There are: {', '.join(known)}"
                 )
+            if not settable(key, workspace):
+                raise Denied(reason=f"{key} holds for the whole install: the first workspace sets it")
         wanted = {**await self.changed(workspace), **changes}
         wanted = {key: value for key, value in wanted.items() if value is not None}
         for key, value in wanted.items():
@@ -134,12 +142,21 @@ def keys() -> dict[str, Any]:
     }
 
 
-def describe(preferences: Preferences, changed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every setting as the Settings Panel shows it: group, key, title, meaning, default, value."""
+def settable(key: str, workspace: str) -> bool:
+    """Whether a workspace sets it: what holds for the whole install is set in the first one."""
+    return workspace == WORKSPACE or not key.startswith(_INSTALL_WIDE)
+
+
+def describe(
+    preferences: Preferences, changed: Mapping[str, Any], workspace: str = WORKSPACE
+) -> list[dict[str, Any]]:
+    """A workspace's settings as the Settings Panel shows them: group, key, title, meaning, default, value."""
     plain = msgspec.to_builtins(preferences)
     defaults = msgspec.to_builtins(Preferences())
     described = []
     for key, hint in keys().items():
+        if not settable(key, workspace):
+            continue
         group, name = key.split(".")
         meta = next(m for m in hint.__metadata__ if isinstance(m, Meta))
         described.append(

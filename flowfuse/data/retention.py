@@ -10,7 +10,7 @@ from flowfuse.data.database import Database
 from flowfuse.data.executions import forget_executions
 from flowfuse.data.preferences import PreferenceStore
 from flowfuse.data.workflows import WorkflowRepository
-from flowfuse.model import TERMINAL, seconds
+from flowfuse.model import TERMINAL, WORKSPACE, seconds
 
 BATCH = 200
 """Executions that are removed in one commit: others' commits wait for it."""
@@ -29,8 +29,19 @@ class Retention:
         self._database, self._workflows = database, workflows
         self._preferences, self._clock = preferences, clock
 
-    async def collect(self, workspace: str) -> int:
-        """Remove what is over the limits of a workspace, and give its room back; how many executions."""
+    async def collect(self) -> int:
+        """Remove what is over the limits, and give its room back; how many executions."""
+        removed = 0
+        for workspace in await self._workflows.workspaces():
+            removed += await self._collect(workspace)
+        most = (await self._preferences.get(WORKSPACE)).history.keep_bytes
+        if most:
+            removed += await self._shrink(most)
+        if removed:
+            await self.give_back()
+        return removed
+
+    async def _collect(self, workspace: str) -> int:
         settings = (await self._preferences.get(workspace)).history
         removed = 0
         own = await self._own_keeps(workspace)
@@ -44,10 +55,6 @@ class Retention:
         if settings.keep_count:
             for workflow in await self._with_runs(workspace):
                 removed += await self._beyond(workspace, workflow, settings.keep_count)
-        if settings.keep_bytes:
-            removed += await self._shrink(workspace, settings.keep_bytes)
-        if removed:
-            await self.give_back()
         return removed
 
     async def give_back(self) -> int:
@@ -113,13 +120,12 @@ class Retention:
                 return removed
             after = rows[-1]["number"]
 
-    async def _shrink(self, workspace: str, most: int) -> int:
-        """Remove the oldest ended executions until what is used fits."""
+    async def _shrink(self, most: int) -> int:
+        """Remove the oldest ended executions, whosever they are, until what is used fits."""
         removed, after = 0, b""
         while await self._used() > most:
             rows = await self._database.rows(
-                "SELECT id, finished FROM executions WHERE id > ? AND +workspace_id = ? ORDER BY id LIMIT ?",
-                (after, workspace, BATCH),
+                "SELECT id, finished FROM executions WHERE id > ? ORDER BY id LIMIT ?", (after, BATCH)
             )
             if not rows:
                 return removed

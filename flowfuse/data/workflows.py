@@ -106,13 +106,14 @@ class WorkflowRepository:
         return [row["workspace_id"] for row in rows]
 
     async def keeps(self, workspace: str) -> dict[str, float | str]:
-        """How long executions stay, of the workflows whose settings say so."""
+        """How long executions stay, of the workflows that say so: as published, else as they are drawn."""
         rows = await self._database.rows(
-            "SELECT id, draft ->> '$.settings.keep' AS keep FROM workflows WHERE workspace_id = ? "
-            "AND draft ->> '$.settings.keep' IS NOT NULL",
+            "SELECT w.id, coalesce(c.document, w.draft) ->> '$.settings.keep' AS keep FROM workflows w "
+            "LEFT JOIN versions v ON v.workspace_id = w.workspace_id AND v.workflow_id = w.id "
+            "AND v.number = w.published LEFT JOIN contents c ON c.id = v.content_id WHERE w.workspace_id = ?",
             (workspace,),
         )
-        return {row["id"]: row["keep"] for row in rows}
+        return {row["id"]: row["keep"] for row in rows if row["keep"] is not None}
 
     async def get(self, workspace: str, workflow: str) -> Draft:
         """A workflow with its draft. Raises NotFound."""

@@ -59,6 +59,18 @@ class Work:
         return run.state not in TERMINAL and not run.broken
 
 
+class Repeat:
+    """A failed attempt's node until its next attempt."""
+
+    __slots__ = ("frame", "timer")
+
+    def __init__(self, frame: Frame, timer: Any) -> None:
+        self.frame, self.timer = frame, timer
+
+    def cancel(self) -> None:
+        self.timer.cancel()
+
+
 class Run:
     """One execution that is being worked on. All changes go through the methods below."""
 

@@ -22,7 +22,7 @@ from flowfuse.engine.executor import NodeExecutor, as_node_error, error_route, p
 from flowfuse.engine.frame import Frame, halted, scope_result
 from flowfuse.engine.loops import Loops, LoopState, inside
 from flowfuse.engine.plan import Arrow, NodePlan
-from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Run, Waiting, Work
+from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Repeat, Run, Waiting, Work
 from flowfuse.errors import FlowFuseError, NodeFailed, NodeTimeout, WaitExpired
 from flowfuse.expression import Heavy
 from flowfuse.faults import crash_point
@@ -593,15 +593,3 @@ class Walker:
             elif waiting is not None:
                 self.end_wait(run, waiting, self._over(run, waiting))
         self.advance(run)
-
-
-class Repeat:
-    """A failed attempt's node until its next attempt."""
-
-    __slots__ = ("frame", "timer")
-
-    def __init__(self, frame: Frame, timer: Any) -> None:
-        self.frame, self.timer = frame, timer
-
-    def cancel(self) -> None:
-        self.timer.cancel()

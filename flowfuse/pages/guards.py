@@ -12,6 +12,7 @@ from litestar.handlers import BaseRouteHandler
 
 from flowfuse.data.roles import PERMISSIONS, SELF, roles_with
 from flowfuse.errors import Denied
+from flowfuse.model import WORKSPACE
 from flowfuse.pages.identity import Identity
 
 PUBLIC = {"public": True}
@@ -63,6 +64,12 @@ def identity_of(connection: Connection) -> Identity:
 def workspace_of(connection: Connection) -> str:
     """The workspace of whoever passed the guard."""
     return identity_of(connection).workspace
+
+
+def check_first_workspace(connection: Connection) -> None:
+    """For what the whole install has one of. Raises Denied but in the first workspace."""
+    if workspace_of(connection) != WORKSPACE:
+        raise Denied(reason="This holds for the whole install: the first workspace has it in hand")
 
 
 def permission_of(handler: Any) -> str | None:

@@ -14,14 +14,13 @@ from msgspec import Struct
 
 from flowfuse import __version__
 from flowfuse.data.backup import Backups
-from flowfuse.data.preferences import PreferenceStore, describe, keys
+from flowfuse.data.preferences import PreferenceStore, describe, keys, settable
 from flowfuse.data.storage import Storage, Usage
-from flowfuse.errors import Denied, NotFound, RequestInvalid
-from flowfuse.model import WORKSPACE
+from flowfuse.errors import NotFound, RequestInvalid
 from flowfuse.pages.about import libraries
 from flowfuse.pages.audit_trail import note
 from flowfuse.pages.forms import read_form
-from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
+from flowfuse.pages.guards import check_first_workspace, identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.identity import Identity
 from flowfuse.pages.language import say
 from flowfuse.pages.notices import back
@@ -29,8 +28,6 @@ from flowfuse.pages.page import language_of, page, refused
 
 Asked = Request[Any, Any, Any]
 HERE = "/settings"
-INSTALL_WIDE = ("network", "backup")
-"""Groups that hold for the whole install: the first workspace sets them."""
 
 
 class Place(Struct, frozen=True):
@@ -64,6 +61,7 @@ class SettingForm(msgspec.Struct, forbid_unknown_fields=True):
 def places(identity: Identity, language: str) -> list[Place]:
     """The entries that somebody may open, and those for groups that have come since."""
     known = {place.group for place in PLACES}
+    groups = {key.partition(".")[0] for key in keys() if settable(key, identity.workspace)}
     added = [
         Place(group, group.replace("_", " ").capitalize(), "administer")
         for group in dict.fromkeys(key.partition(".")[0] for key in keys())
@@ -72,12 +70,8 @@ def places(identity: Identity, language: str) -> list[Place]:
     return [
         Place(place.group, say(language, place.title), place.permission)
         for place in (*PLACES[:-1], *added, PLACES[-1])
-        if identity.may(place.permission) and _in_workspace(place.group, identity.workspace)
+        if identity.may(place.permission) and (place.group in groups or place.group in _OWN_PAGES)
     ]
-
-
-def _in_workspace(group: str, workspace: str) -> bool:
-    return group not in INSTALL_WIDE or workspace == WORKSPACE
 
 
 @get(HERE, guards=[signed_in])
@@ -145,8 +139,6 @@ async def change_setting(
     """Change one setting; what is wrong with it is said beside it."""
     form, workspace = await read_form(request, SettingForm), workspace_of(request)
     group = form.key.partition(".")[0]
-    if not _in_workspace(group, workspace):
-        raise Denied(reason="This holds for the whole install: the first workspace sets it")
     try:
         value = None if form.default else _value(form)
         await preferences.set(workspace, {form.key: value})
@@ -187,8 +179,7 @@ _KINDS = {int: "whole number", float: "number"}
 @post(f"{HERE}/backups", guards=[needs("administer")], status_code=303)
 async def back_up_now(request: Asked, backups: NamedDependency[Backups]) -> Redirect:
     """Make a backup now; it is read whole before it counts."""
-    if workspace_of(request) != WORKSPACE:
-        raise Denied(reason="Backups hold the whole install: the first workspace makes them")
+    check_first_workspace(request)
     made = await asyncio.to_thread(backups.make)
     note(request, f"{HERE}/backup", made.path.name)
     return back(request, f"{HERE}/backup", "backed_up")
@@ -204,8 +195,7 @@ async def about(request: Asked) -> Response[str]:
 
 async def _rows(workspace: str, preferences: PreferenceStore) -> list[dict[str, Any]]:
     changed = await preferences.changed(workspace)
-    described = describe(await preferences.get(workspace), changed)
-    return [row for row in described if _in_workspace(row["group"], workspace)]
+    return describe(await preferences.get(workspace), changed, workspace)
 
 
 def _text(row: dict[str, Any], language: str) -> str:

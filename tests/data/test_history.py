@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.local import LocalServer
+from tests.support.people import member, owner
 
 DAY_US = 86400 * 1_000_000
 BIG = {
@@ -45,7 +47,7 @@ def run(server: LocalServer, name: str, value: Any = None) -> str:
 
 
 def collect(server: LocalServer) -> int:
-    return int(server.call(server.app.engine.retention.collect("main")))
+    return int(server.call(server.app.engine.retention.collect()))
 
 
 def rows(server: LocalServer, sql: str, *parameters: Any) -> list[Any]:
@@ -94,6 +96,19 @@ def test_a_workflows_own_span(server: LocalServer) -> None:
     assert [each["id"] for each in server.executions()] == [young]
 
 
+def test_the_span_is_the_published_ones(server: LocalServer) -> None:
+    """A draft that is being worked on removes nothing."""
+    server.publish({**BIG, "settings": {"keep": "30d"}})
+    old = run(server, "big")
+    make_older(server, [old], 1)
+    draft = {**BIG, "settings": {"keep": "1h"}}
+    etag = server.api("GET", "/workflows/big").headers["etag"]
+    assert server.api("PUT", "/workflows/big", draft, **{"If-Match": etag}).status == 200
+    assert collect(server) == 0
+    server.api("POST", "/workflows/big/publish")
+    assert collect(server) == 1
+
+
 def test_by_number(server: LocalServer) -> None:
     server.publish(BIG)
     server.publish(WAITS)
@@ -109,8 +124,6 @@ def test_by_number(server: LocalServer) -> None:
 
 def test_by_size_and_the_disk_gets_it_back(server: LocalServer) -> None:
     server.publish(BIG)
-    import random
-
     noise = random.Random(1)
     for _ in range(20):
         run(server, "big", noise.randbytes(150_000).hex())
@@ -124,6 +137,28 @@ def test_by_size_and_the_disk_gets_it_back(server: LocalServer) -> None:
     assert before["accepting"] is after["accepting"] is True
     pages = rows(server, "SELECT page_count FROM pragma_page_count()")[0][0]
     assert pages * 4096 < 2_000_000
+
+
+def test_the_size_is_the_installs(server: LocalServer) -> None:
+    """Another workspace neither sets it nor is spared."""
+    first = owner(server)
+    lab = first.ask("POST", "/api/v1/workspaces", {"name": "Lab"}).json["id"]
+    theirs = member(server, "owner", lab)
+    assert theirs.ask("PATCH", "/api/v1/settings", {"history.keep_days": 3}).status == 200
+    for key in ("history.keep_bytes", "network.allow", "backup.hourly"):
+        refused = theirs.ask("PATCH", "/api/v1/settings", {key: None})
+        assert (refused.status, key in refused.json["detail"]) == (403, True)
+        assert theirs.send("/settings", key=key, value="1").status == 403
+    shown = {each["key"] for each in theirs.ask("GET", "/api/v1/settings").json["items"]}
+    assert shown == {"history.keep_days", "history.keep_count"}
+    assert theirs.ask("GET", "/api/v1/backups").status == 403
+    assert theirs.ask("POST", "/api/v1/workflows", BIG).status == 201
+    noise = random.Random(1)
+    for _ in range(10):
+        body = {"input": noise.randbytes(150_000).hex(), "wait": 20}
+        assert theirs.ask("POST", "/api/v1/workflows/big/run", body).status == 202
+    settings(server, history__keep_bytes=1_000_000)
+    assert collect(server) > 5
 
 
 def test_a_large_value_stays_while_a_run_holds_it(server: LocalServer) -> None:

@@ -11,12 +11,10 @@ from litestar.di import NamedDependency
 from flowfuse.data.backup import Backup, Backups
 from flowfuse.data.preferences import PreferenceStore, describe
 from flowfuse.data.storage import Storage, Usage
-from flowfuse.errors import Denied
-from flowfuse.model import WORKSPACE
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.audit_trail import note
-from flowfuse.pages.guards import needs, workspace_of
+from flowfuse.pages.guards import check_first_workspace, needs, workspace_of
 
 Asked = Request[Any, Any, Any]
 
@@ -27,10 +25,10 @@ Asked = Request[Any, Any, Any]
     opt=spec("Settings", answer=items_of({"type": "object"})),
 )
 async def get_settings(request: Asked, preferences: NamedDependency[PreferenceStore]) -> Response[bytes]:
-    """Every setting with its group, meaning, default and value."""
+    """The workspace's settings, each with its group, meaning, default and value."""
     workspace = workspace_of(request)
     changed = await preferences.changed(workspace)
-    return answer({"items": describe(await preferences.get(workspace), changed)})
+    return answer({"items": describe(await preferences.get(workspace), changed, workspace)})
 
 
 @patch(
@@ -49,7 +47,7 @@ async def change_settings(request: Asked, preferences: NamedDependency[Preferenc
     workspace = workspace_of(request)
     changed = await preferences.set(workspace, changes)
     note(request, "/settings", ", ".join(f"{key} = {value!r}" for key, value in changes.items()))
-    return answer({"items": describe(changed, await preferences.changed(workspace))})
+    return answer({"items": describe(changed, await preferences.changed(workspace), workspace)})
 
 
 @get("/api/v1/storage", guards=[needs("administer")], opt=spec("Storage", answer=Usage))
@@ -61,8 +59,9 @@ async def get_storage(storage: NamedDependency[Storage]) -> Response[bytes]:
 @get(
     "/api/v1/backups", guards=[needs("administer")], opt=spec("Storage", answer=items_of({"type": "object"}))
 )
-async def list_backups(backups: NamedDependency[Backups]) -> Response[bytes]:
+async def list_backups(request: Asked, backups: NamedDependency[Backups]) -> Response[bytes]:
     """The backups in the data folder, newest first."""
+    check_first_workspace(request)
     found = await asyncio.to_thread(backups.list)
     return answer({"items": [_shown(backup) for backup in found]})
 
@@ -74,8 +73,7 @@ async def list_backups(backups: NamedDependency[Backups]) -> Response[bytes]:
 )
 async def make_backup(request: Asked, backups: NamedDependency[Backups]) -> Response[bytes]:
     """Make a backup now; it is read whole before it counts."""
-    if workspace_of(request) != WORKSPACE:
-        raise Denied(reason="Backups hold the whole install: the first workspace makes them")
+    check_first_workspace(request)
     return answer(_shown(await asyncio.to_thread(backups.make)), 201)
 
 
