@@ -31,10 +31,14 @@ ROW = {
         [["x" * 2_000_000, [], {}, 7], {}],
         "y" * 1_500_000,
         {str(n): n for n in range(200_000)},
+        [{"lines": [{"n": n, "s": "},{"} for n in range(40)]} for _ in range(3_000)],
+        [[n, -n / 3, 10**12] for n in range(60_000)],
+        {"a": 1, "b": [{}, [], {"c": ["z" * 900_000, 12345678901234567890]}], "d": [None] * 300_000},
     ],
-    ids=["rows", "nested", "long text", "text", "keys"],
+    ids=["rows", "nested", "long text", "text", "keys", "lines", "numbers", "mixed"],
 )
-async def test_the_value_is_the_same(value: Any) -> None:
+async def test_the_value_is_the_same(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(large_json, "_at_once")
     assert await large_json.decode(json.dumps(value, indent=1).encode()) == value
     assert gc.isenabled()
 
@@ -44,12 +48,14 @@ async def test_the_value_is_the_same(value: Any) -> None:
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    )
+    ),
+    st.sampled_from([1, 7, 40, 200]),
 )
-def test_the_value_is_the_same_where_everything_is_large(value: Any) -> None:
+def test_the_value_is_the_same_where_everything_is_large(value: Any, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large_json, "LARGE", 1)
-        patch.setattr(large_json, "PIECE", 1)
+        patch.setattr(large_json, "PIECE", piece)
+        patch.delattr(large_json, "_at_once")
         assert asyncio.run(large_json.decode(msgspec.json.encode(value))) == value
 
 

@@ -22,11 +22,12 @@ from msgspec import UNSET
 from flowfuse.clock import Clock, id_text
 from flowfuse.engine.frame import UNFIRED, Frame, path_text
 from flowfuse.engine.plan import NodePlan
-from flowfuse.engine.records import ATTEMPT, DONE, encode
+from flowfuse.engine.records import ATTEMPT, DONE, blob_of
 from flowfuse.engine.run import UNANSWERED, Run
 from flowfuse.engine.sensitive import sensitive_texts, without
 from flowfuse.errors import ExpressionFailed, NodeFailed, NodeTimeout, OutputInvalid
 from flowfuse.expression import Heavy
+from flowfuse.large_json import is_large
 from flowfuse.model import Answer, NodeError, Retry, Value, seconds
 from flowfuse.node import Outcome, Output, Params
 
@@ -80,6 +81,20 @@ class NodeExecutor:
         """Do large work in a worker thread."""
         return await self._offload(work)
 
+    def needs_blob(self, run: Run, outcome: Any) -> bool:
+        """Whether what a node gave is so large that it is encoded beside the event loop, by `make_blob`."""
+        if type(outcome) is not Output or run.plan.sensitive:
+            return False
+        return is_large(outcome.value) and id(outcome.value) not in run.large
+
+    async def make_blob(self, run: Run, value: Value) -> None:
+        """Encode a large value in a worker thread; `store` then finds it done."""
+        try:
+            blob = await self._offload(partial(blob_of, value))
+        except OutputInvalid:
+            return  # `store` refuses it in its turn
+        run.remember(value, blob)
+
     def store(self, frame: Frame, node: NodePlan, outcome: Output, attempt: int) -> None:
         """Steps 4–6: refuse what is not valid, record the result. Raises OutputInvalid."""
         run = frame.run
@@ -97,7 +112,7 @@ class NodeExecutor:
             now_us - before,
             attempt,
         )
-        packed, blob = encode(record, 0 if run.plan.sensitive else 4)
+        packed, blob = run.encoded(record, 4)
         run.now_us = now_us
         if outcome.note is not None:
             run.take_note(frame, node, outcome.note)

@@ -8,15 +8,17 @@ events of an execution are its records, counted from 1.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import msgspec
 
 from flowfuse.errors import SegmentBroken
+from flowfuse.large_json import PIECE, is_large, weight
 from flowfuse.node import pack
 
 START = 0  # (0, trigger, value)
@@ -53,10 +55,12 @@ class BlobRef(msgspec.Struct, frozen=True):
 
 
 class Blob(msgspec.Struct, frozen=True):
-    """A value to be stored by its content."""
+    """A value that is stored by its content: compressed, with its size before, and the files in it."""
 
     digest: bytes
     data: bytes
+    size: int
+    files: list[bytes]
 
 
 def encode(record: tuple[Any, ...], value_at: int) -> tuple[bytes, Blob | None]:
@@ -70,10 +74,63 @@ def encode(record: tuple[Any, ...], value_at: int) -> tuple[bytes, Blob | None]:
     # The value's own bytes are in there; encoding it once more would take as long again.
     around = [sum(map(len, map(_PACK, part))) for part in (record[:value_at], record[value_at + 1 :])]
     data = packed[len(_array_header(len(record))) + around[0] : len(packed) - around[1]]
-    digest = digest_of(data)
-    reference = msgspec.msgpack.Ext(_BLOB_EXT, digest)
-    short = (*record[:value_at], reference, *record[value_at + 1 :])
-    return msgspec.msgpack.encode(short), Blob(digest, data)
+    blob = Blob(digest_of(data), compress(data), len(data), files_in(data) if FILE_MARK in data else [])
+    return with_blob(record, value_at, blob), blob
+
+
+def with_blob(record: tuple[Any, ...], value_at: int, blob: Blob) -> bytes:
+    """A record's bytes, with a reference where its value stands."""
+    reference = msgspec.msgpack.Ext(_BLOB_EXT, blob.digest)
+    return msgspec.msgpack.encode((*record[:value_at], reference, *record[value_at + 1 :]))
+
+
+def blob_of(value: Any) -> Blob:
+    """A large value's blob, for a worker thread: made in pieces, between which others get their turn.
+
+    Raises OutputInvalid for what is not JSON.
+    """
+    pieces, files, hasher = [], set[bytes](), hashlib.sha256()
+    for piece in packed_pieces(value):
+        hasher.update(piece)
+        if FILE_MARK in piece:
+            files.update(files_in(piece))
+        pieces.append(piece)
+    data = b"".join(pieces)
+    return Blob(hasher.digest(), _new_compressor().compress(data), len(data), list(files))
+
+
+def packed_pieces(value: Any) -> Iterator[bytes]:
+    """What `pack` gives for a value, in pieces of about PIECE bytes. Raises OutputInvalid."""
+    if not is_large(value) or not isinstance(value, list | dict):
+        yield pack(value)
+        return
+    yield _array_header(len(value)) if isinstance(value, list) else _map_header(len(value))
+    items = iter(value) if isinstance(value, list) else iter(value.items())
+    number = 16
+    while some := list(itertools.islice(items, number)):
+        yield from _some_packed(some if isinstance(value, list) else dict(some))
+        number = max(1, int(number * PIECE / max(1, weight(some))))
+
+
+def _some_packed(some: list[Any] | dict[str, Any]) -> Iterator[bytes]:
+    """The items of a container without its header."""
+    if not is_large(some):
+        yield pack(some)[len(_array_header(len(some))) :]  # a map's header is as long
+    elif isinstance(some, list):
+        for each in some:
+            yield from packed_pieces(each)
+    else:
+        for key, each in some.items():
+            yield pack(key)
+            yield from packed_pieces(each)
+
+
+def _map_header(count: int) -> bytes:
+    if count < 16:
+        return bytes((0x80 | count,))
+    if count < 0x10000:
+        return b"\xde" + count.to_bytes(2, "big")
+    return b"\xdf" + count.to_bytes(4, "big")
 
 
 def _array_header(count: int) -> bytes:
@@ -148,6 +205,10 @@ def decompress(data: bytes) -> bytes:
 @cache
 def _compressor() -> Any:
     # Its working memory costs more to set up than most segments to compress.
+    return _new_compressor()
+
+
+def _new_compressor() -> Any:
     import zstandard
 
     return zstandard.ZstdCompressor(level=1)

@@ -22,6 +22,8 @@ from flowfuse.node import LogNote, RespondNote
 # Segments after this many bytes, or this long after their oldest record, are not held back any more.
 FLUSH_BYTES = 256 * 1024
 FLUSH_SECONDS = 0.1
+LARGE_KEPT = 4
+"""So many large values are known with their blobs: a loop may give one with each round."""
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -97,6 +99,8 @@ class Run:
         "held",
         "id",
         "inserted",
+        "kept",
+        "large",
         "launches",
         "leaving",
         "loops",
@@ -185,6 +189,8 @@ class Run:
         self.buffer: list[bytes] = []
         self.buffer_bytes = 0
         self.blobs: list[tuple[bytes, bytes]] = []
+        self.kept: set[bytes] = set()  # digests of the blobs that went into a commit
+        self.large: dict[int, tuple[Value, records.Blob]] = {}  # by id(): the latest, with their blobs
         self.oldest = 0.0
         self.ready: deque[tuple[Any, NodePlan | None]] = deque()
         self.tasks: dict[tuple[int, tuple[int, ...]], Work] = {}
@@ -252,18 +258,38 @@ class Run:
 
     def write(self, record: tuple[Any, ...], value_at: int = 0) -> None:
         """Add a record to the segment. Raises OutputInvalid where a value in it is not JSON."""
+        self.keep(*self.encoded(record, value_at))
+
+    def encoded(self, record: tuple[Any, ...], value_at: int) -> tuple[bytes, records.Blob | None]:
+        """A record's bytes, and the blob that is to be kept with it. Raises OutputInvalid."""
         # What is sealed is not kept by its content, where others would find it.
-        packed, blob = records.encode(record, 0 if self.plan.sensitive else value_at)
-        self.keep(packed, blob)
+        if not value_at or self.plan.sensitive:
+            return records.encode(record, 0)
+        value = record[value_at]
+        if self.large and (known := self.large.get(id(value))) is not None:
+            return records.with_blob(record, value_at, known[1]), known[1]
+        packed, blob = records.encode(record, value_at)
+        if blob is not None:
+            self.remember(value, blob)
+        return packed, blob
+
+    def remember(self, value: Value, blob: records.Blob) -> None:
+        """A large value's blob is made: a node that passes the value on needs none of its own."""
+        if len(self.large) >= LARGE_KEPT:
+            del self.large[next(iter(self.large))]
+        self.large[id(value)] = value, blob
 
     def keep(self, packed: bytes, blob: records.Blob | None) -> None:
         """Add an encoded record to the segment."""
-        if records.FILE_MARK in packed or (blob is not None and records.FILE_MARK in blob.data):
-            found = records.files_in(packed if blob is None else blob.data)
-            self.also.append(references(self.workspace, self.id, found))
+        files = records.files_in(packed) if records.FILE_MARK in packed else []
         if blob is not None:
-            self.blobs.append((blob.digest, records.compress(blob.data)))
-            self.buffer_bytes += len(blob.data)
+            files = blob.files
+            if blob.digest not in self.kept:
+                self.kept.add(blob.digest)
+                self.blobs.append((blob.digest, blob.data))
+                self.buffer_bytes += blob.size
+        if files:
+            self.also.append(references(self.workspace, self.id, files))
         self.buffer.append(packed)
         self.buffer_bytes += len(packed)
         self.seq += 1

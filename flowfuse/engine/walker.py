@@ -155,6 +155,9 @@ class Walker:
         if outcome is None:
             self._offload(frame, node, self.executor.heavy_run(frame, node), self._heavy_done)
             return
+        if run.large and self.executor.needs_blob(run, outcome):
+            self._offload(frame, node, lambda: outcome, self._heavy_done)
+            return
         self.complete(frame, node, outcome, 1)
 
     def complete(self, frame: Frame, node: NodePlan, outcome: Outcome, attempt: int) -> None:
@@ -343,6 +346,8 @@ class Walker:
         except Exception:
             log.exception("A node of type %s broke", node.type.type)
             result = UnknownFault()
+        if self.executor.needs_blob(frame.run, result):
+            await self.executor.make_blob(frame.run, result.value)
         if not work.end():
             return
         frame.active -= 1
@@ -418,6 +423,8 @@ class Walker:
             log.exception("A node of type %s broke", node.type.type)
             result = UnknownFault()
         crash_point("after_effect")
+        if self.executor.needs_blob(frame.run, result):
+            await self.executor.make_blob(frame.run, result.value)  # type: ignore[union-attr]
         if not work.end():
             return
         self._effect_ended(frame, node, result, attempt, first_us)

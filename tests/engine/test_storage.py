@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowfuse.clock import id_text
-from flowfuse.engine import records
+from flowfuse.engine import executor, records
 from flowfuse.errors import SegmentBroken
 from tests.support.flows import effect, flow, node, of, put, run
 from tests.support.simulation import WORKSPACE, Engine, World
@@ -28,6 +32,59 @@ def test_a_large_value_becomes_a_blob_and_comes_back(world: World, engine: Engin
     assert detail.result == {"v": BIG}
     assert detail.input == BIG
     assert of(detail, "b").output == 300_000
+
+
+ROWS = [
+    {"id": n, "name": f"Zoë {n}", "v": n / 7, "file": None, "on": [True, None, {}]} for n in range(40_000)
+]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [ROWS, {"items": ROWS[:20_000], "n": 1, "more": {"deep": [ROWS[:20_000]]}}, ["x" * 1_200_000, *ROWS[:20]],
+     {f"key {n}": "y" * 40 for n in range(70_000)}],
+    ids=["rows", "nested", "long", "keys"],
+)  # fmt: skip
+def test_a_blob_made_in_pieces_is_the_one_made_at_once(value: Any) -> None:
+    pieces = list(records.packed_pieces(value))
+    assert b"".join(pieces) == records.pack(value)
+    assert len(pieces) > 3
+    blob = records.blob_of(value)
+    assert blob.digest == records.digest_of(records.pack(value))
+    assert records.decompress(blob.data) == records.pack(value)
+    assert blob.size == len(records.pack(value))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_pieces_of_any_value_are_its_bytes(value: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flowfuse.large_json.LARGE", 8)
+        patch.setattr(records, "PIECE", 1)
+        assert b"".join(records.packed_pieces(value)) == records.pack(value)
+
+
+def test_a_large_value_that_is_passed_on_is_encoded_once(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(executor, "blob_of", lambda value: made.append(1) or records.blob_of(value))
+    workflow = flow(
+        effect("a", value="{{ trigger }}"), node("log", "action.log", message="so far"), put("c", "{{ nodes.a }}"),
+        effect("d", value=1, seconds=5), edges="start>a a>log log>c c>d",
+    )  # fmt: skip
+    started = engine.start(workflow, ROWS)
+    engine.advance(3)
+    engine = world.reboot()
+    engine.finish(started.id)
+    assert of(engine.detail(started.id), "log").output == of(engine.detail(started.id), "a").output
+    assert of(engine.detail(started.id), "c").output == {"v": of(engine.detail(started.id), "a").output}
+    assert len(made) == 1  # what `c` makes of it; the trigger's is its own, and the others pass it on
 
 
 def test_one_content_is_one_blob(world: World, engine: Engine) -> None:
