@@ -11,6 +11,8 @@ import pytest
 from tests.support.local import LocalServer
 from tests.support.server import request
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LocalServer]:

@@ -18,6 +18,7 @@ from flowfuse.resources import asset_root
 from tests.data.test_history import BIG, run
 from tests.support.local import LocalServer
 
+pytestmark = pytest.mark.slow
 MIGRATIONS = asset_root("migrations")
 
 

@@ -162,6 +162,7 @@ def test_no_listing_sorts_or_scans_the_whole_table(tmp_path: Path, sql: str) -> 
     assert "SEARCH" in plan or "USING INDEX" in plan or "ORDER BY id DESC" in sql, plan
 
 
+@pytest.mark.slow
 def test_the_journal_stays_small_under_load_with_slow_readers_and_is_folded(tmp_path: Path) -> None:
     """T7 in small: pages are read all the while, and what was written does not pile up in the journal."""
     import threading

@@ -13,6 +13,7 @@ import pytest
 from tests.support.local import LocalServer
 from tests.support.people import member, owner
 
+pytestmark = pytest.mark.slow
 DAY_US = 86400 * 1_000_000
 BIG = {
     "id": "big",

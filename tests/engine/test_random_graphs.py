@@ -23,6 +23,7 @@ from tests.support.documents import documents, values
 from tests.support.reference import Report
 from tests.support.simulation import Crash, Engine, World
 
+pytestmark = pytest.mark.slow
 FOREVER = 10.0**8
 QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True, max_examples=60)
 

@@ -114,6 +114,7 @@ def changes(zone: str, year: int) -> list[datetime]:
     return [hours[n] for n in range(1, len(hours)) if offsets[n] != offsets[n - 1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ZONES)
 def test_a_job_at_a_fixed_time_runs_once_a_day_over_each_change(zone: str) -> None:
     moments = changes(zone, 2026)

@@ -13,6 +13,7 @@ from flowfuse.integrations.credential import OpenCredential
 from tests.support.local import LocalServer
 from tests.support.server import Witness
 
+pytestmark = pytest.mark.slow
 BEARER: dict[str, Any] = {
     "id": "key",
     "kind": "bearer",

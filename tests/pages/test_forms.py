@@ -20,6 +20,7 @@ from tests.support.local import LocalServer
 from tests.support.people import FORM, owner, send_form
 from tests.support.server import request
 
+pytestmark = pytest.mark.slow
 ODD = ("", " ", "x", "-1", "1e999", "9" * 30, "\x00", "ü" * 300, "a@b", "../../etc", "//evil.example", "{{ 1 }}",
        "<b>", "true", "null", "%ff", "😀", "a\r\nSet-Cookie: x=1", "main", "orders")  # fmt: skip
 REAL = {"workflow": "orders", "node": "hook", "credential": "shop", "template": "hello", "number": "1",

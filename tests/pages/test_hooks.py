@@ -403,6 +403,7 @@ def test_a_duplicate_of_a_failed_run_fails_alike(publish: Any) -> None:
     assert (first.status, first.raw) == (again.status, again.raw)
 
 
+@pytest.mark.slow
 def test_a_duplicate_is_known_after_a_restart(tmp_path: Path) -> None:
     server = LocalServer(tmp_path / "data").start()
     try:

@@ -14,6 +14,7 @@ from tests.support.local import LocalServer
 from tests.support.people import PASSWORD, Person, member, owner, send_form
 from tests.support.server import request
 
+pytestmark = pytest.mark.slow
 PAGES = ("/", "/workflows", "/workflows/trash", "/runs", "/inbox", "/schedules", "/webhooks",
          "/webhooks/hurt/hook", "/connections", "/connections/erp", "/audit")  # fmt: skip
 

@@ -16,6 +16,8 @@ from websockets.sync.client import ClientConnection, connect
 from tests.support.local import LocalServer
 from tests.support.server import Witness, request
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LocalServer]:

@@ -20,6 +20,7 @@ from flowfuse.pages.api.spec import SPEC
 from tests.support.local import LocalServer
 from tests.support.server import request
 
+pytestmark = pytest.mark.slow
 load_all_checks()
 # What these would break is the server under test itself, or takes its disk.
 LEFT_OUT = r"^/api/v1/(links|backups)$"

@@ -12,6 +12,7 @@ from flowfuse.pages.graph import graph_view
 from flowfuse.pages.render import Templates
 from flowfuse.pages.run_view import run_view
 
+pytestmark = pytest.mark.slow
 NOW = 1_790_000_000_000_000
 Summary = Callable[..., WorkflowSummary]
 Make = Callable[..., Execution]

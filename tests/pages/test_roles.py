@@ -17,6 +17,7 @@ from tests.support.local import LocalServer
 from tests.support.people import member
 from tests.support.server import request
 
+pytestmark = pytest.mark.slow
 REFUSED = (401, 403)
 NOT_SENT = ("/live", "/api/v1/backups", "/settings/backups")
 """Upgrades; and what would copy the whole database for each role."""

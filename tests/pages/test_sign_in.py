@@ -14,6 +14,8 @@ from tests.support.local import LocalServer
 from tests.support.people import FORM, PASSWORD, Person, member, owner, send_form, with_password
 from tests.support.server import Answer, request
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fresh(tmp_path: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:

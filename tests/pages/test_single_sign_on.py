@@ -23,6 +23,7 @@ from tests.support.local import LocalServer
 from tests.support.people import member
 from tests.support.server import Answer, free_port, request
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parents[1] / "oidc"
 
 

@@ -15,6 +15,7 @@ from flowfuse.pages.templates import NEEDS, Template, templates
 from tests.support.local import LocalServer
 from tests.support.people import member
 
+pytestmark = pytest.mark.slow
 ALL = templates()
 RUNNABLE = [name for name, each in ALL.items() if each.runs != "credential"]
 

@@ -11,6 +11,7 @@ import pytest
 from flowfuse.errors import CodeError, NodeTimeout
 from flowfuse.sandbox.runner import CodeRunner
 
+pytestmark = pytest.mark.slow
 SECONDS = 0.5
 BOMBS = {
     "loop": "while True: pass",

@@ -19,6 +19,8 @@ import pytest
 from flowfuse.errors import CodeError, NodeTimeout
 from flowfuse.sandbox.runner import MAX_PRINTED, CodeRunner
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def runner() -> AsyncIterator[CodeRunner]:
