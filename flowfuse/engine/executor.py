@@ -82,18 +82,20 @@ class NodeExecutor:
         return await self._offload(work)
 
     def needs_blob(self, run: Run, outcome: Any) -> bool:
-        """Whether what a node gave is so large that it is encoded beside the event loop, by `make_blob`."""
+        """Whether what a node gave is so large that it is to be encoded beside the event loop."""
         if type(outcome) is not Output or run.plan.sensitive:
             return False
         return is_large(outcome.value) and id(outcome.value) not in run.large
 
-    async def make_blob(self, run: Run, value: Value) -> None:
-        """Encode a large value in a worker thread; `store` then finds it done."""
+    async def make_blob(self, run: Run, outcome: Any) -> None:
+        """Encode in a worker thread what a node gave, if that is large; `store` then finds it done."""
+        if not self.needs_blob(run, outcome):
+            return
         try:
-            blob = await self._offload(partial(blob_of, value))
+            blob = await self._offload(partial(blob_of, outcome.value))
         except OutputInvalid:
             return  # `store` refuses it in its turn
-        run.remember(value, blob)
+        run.remember(outcome.value, blob)
 
     def store(self, frame: Frame, node: NodePlan, outcome: Output, attempt: int) -> None:
         """Steps 4–6: refuse what is not valid, record the result. Raises OutputInvalid."""

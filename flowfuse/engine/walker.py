@@ -346,8 +346,7 @@ class Walker:
         except Exception:
             log.exception("A node of type %s broke", node.type.type)
             result = UnknownFault()
-        if self.executor.needs_blob(frame.run, result):
-            await self.executor.make_blob(frame.run, result.value)
+        await self.executor.make_blob(frame.run, result)
         if not work.end():
             return
         frame.active -= 1
@@ -423,8 +422,7 @@ class Walker:
             log.exception("A node of type %s broke", node.type.type)
             result = UnknownFault()
         crash_point("after_effect")
-        if self.executor.needs_blob(frame.run, result):
-            await self.executor.make_blob(frame.run, result.value)  # type: ignore[union-attr]
+        await self.executor.make_blob(frame.run, result)
         if not work.end():
             return
         self._effect_ended(frame, node, result, attempt, first_us)
