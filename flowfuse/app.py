@@ -40,6 +40,7 @@ from flowfuse.data.trash import Trash
 from flowfuse.data.views import Views
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.copies import Copies
 from flowfuse.engine.drafts import Drafts
 from flowfuse.engine.executor import NodeExecutor
 from flowfuse.engine.follow_ups import FollowUps
@@ -234,9 +235,8 @@ class Engine:
             self.controller,
             self.bus,
         )
-        self.rollback = Rollback(
-            self.executions, self.state, self.history, self.controller, self.ids, self.clock
-        )
+        copies = Copies(self.executions, self.queue, self.controller, self.ids, self.clock)
+        self.rollback = Rollback(self.executions, self.state, self.history, self.controller, copies)
         self.dead_letters = DeadLetters(self.database, self.clock)
         self.retry = Retry(
             self.executions,
@@ -245,8 +245,7 @@ class Engine:
             self.history,
             self.dead_letters,
             self.controller,
-            self.ids,
-            self.clock,
+            copies,
         )
         self.drafts = Drafts(
             self.workflows, self.validation, self.controller, self.catalogue, self.clock, self.ids, self.bus

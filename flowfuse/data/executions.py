@@ -392,12 +392,18 @@ class ExecutionRepository:
         fresh: bytes,
         segments: Sequence[tuple[int, bytes]],
         *,
+        seq: int,
+        mode: str,
+        waiting: str | None,
         epoch: int,
         now_us: int,
         root: bytes | None = None,
         also: Sequence[Callable[[sqlite3.Connection], None]] = (),
     ) -> None:
-        """Keep a new running execution with the same content (and root), and this beginning of its log."""
+        """Keep a new pending execution with the same content (and root), and this beginning of its log.
+
+        `seq` is how many records the log holds.
+        """
         old = id_bytes(execution)
 
         def insert(connection: sqlite3.Connection) -> None:
@@ -406,20 +412,13 @@ class ExecutionRepository:
             ).fetchone()
             number = self.next_number(connection, workspace, row["workflow_id"])
             connection.execute(
-                f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, "
-                "mode, "
-                "ifnull(?, ifnull(root, id)), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL, NULL "
-                "FROM executions WHERE id = ? AND workspace_id = ?",
-                (fresh, number, root, epoch, now_us, now_us, old, workspace),
+                f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 0, ?, NULL, trigger, ?, "
+                "ifnull(?, ifnull(root, id)), priority, owner, ?, ?, 0, 0, ?, NULL, NULL, 0, NULL, NULL, "
+                "NULL FROM executions WHERE id = ? AND workspace_id = ?",
+                (fresh, number, waiting, mode, root, epoch, seq, now_us, old, workspace),
             )
             insert_many(
                 connection, _SEGMENT, 4, [(fresh, first, workspace, data) for first, data in segments]
-            )
-            connection.execute(
-                "INSERT INTO file_references (workspace_id, hash, execution_id) "
-                "SELECT workspace_id, hash, ? FROM file_references "
-                "WHERE execution_id = ? AND workspace_id = ?",
-                (fresh, old, workspace),
             )
             connection.execute(
                 "INSERT OR IGNORE INTO blob_references (workspace_id, hash, execution_id) "

@@ -215,8 +215,8 @@ class ExecutionController:
         if claim is not None:
             run.also.append(claim(run.id))
         self.walker.accept(run)
-        held = plan.workflow.settings.concurrency > 0 and mode != "test"
-        room = not held and self._has_room() and not self.breaker.blocked_until(workspace)
+        held = self.waits_for(plan, mode)
+        room = held is None and self._has_room() and not self.breaker.blocked_until(workspace)
         self.enter(run)
         if room:
             self._timers.start(run)
@@ -224,9 +224,8 @@ class ExecutionController:
             self.walker.advance(run)
         else:
             run.state, run.started, run.since = State.pending, None, None
-            if held:
-                run.waiting = HELD
-            else:
+            run.waiting = held
+            if held is None:
                 self._queue.pending += 1
                 self._queue.unsaved += 1
             self.flush(run)
@@ -306,6 +305,18 @@ class ExecutionController:
     def room(self) -> bool:
         """Whether one more run may be in memory now (for Admission)."""
         return len(self.runs) < self._max_running and self.may_wake() and not self.draining
+
+    def waits_for(self, plan: Plan, mode: str) -> str | None:
+        """What a new run waits for beside a free place: its turn, where its workflow has a limit."""
+        limited = plan.workflow.settings.concurrency > 0 and mode != "test"
+        return HELD if limited else None
+
+    def kept(self, workspace: str, workflow: str, waiting: str | None) -> None:
+        """A pending run was committed as a row (for Copies): it begins when its turn comes."""
+        if waiting is None:
+            self._work.set()
+        else:
+            self._admission.look((workspace, workflow))
 
     async def plan_of(self, workspace: str, content_id: int) -> Plan:
         """The compiled form of a run's pinned content. Raises MissingType, NotFound."""

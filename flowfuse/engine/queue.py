@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -136,6 +137,20 @@ class QueueManager:
         # Fewer than asked for were all there are, but for those that are just being accepted.
         self.pending = max(0, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
         return claimed
+
+    @contextmanager
+    def accepting(self, waiting: str | None) -> Iterator[None]:
+        """A pending row is committed within; it counts where it waits for a free place alone."""
+        count = 1 if waiting is None else 0
+        self.pending += count
+        self.unsaved += count
+        try:
+            yield
+        except BaseException:
+            self.pending = max(0, self.pending - count)
+            raise
+        finally:
+            self.unsaved -= count
 
     async def cancel_row(self, workspace: str, raw: bytes, now_us: int) -> sqlite3.Row | None:
         """Cancel a run that is pending or paused; None where it is neither. Its row as it was."""
