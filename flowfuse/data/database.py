@@ -78,6 +78,18 @@ class FunctionWrite(Write):
             self._future.set_result(result)
 
 
+class Note(Write):
+    """A change that nobody waits for, and that may be lost."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[sqlite3.Connection], Any]) -> None:
+        self._function = function
+
+    def apply(self, connection: sqlite3.Connection) -> Any:
+        return self._function(connection)
+
+
 class FoldJournal(FunctionWrite):
     """Asks that, after the commit, the whole journal is folded into the file and gives its room back."""
 
@@ -228,6 +240,10 @@ class Database:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.submit(FunctionWrite(function, future))
         return await future
+
+    def note(self, function: Callable[[sqlite3.Connection], Any]) -> None:
+        """Make a change that may be lost: whoever asks for it is served all the same on a full disk."""
+        self.submit(Note(function))
 
     def journal_bytes(self) -> int:
         """The size of the write-ahead log."""
