@@ -32,6 +32,8 @@ from flowfuse.node import LogNote, Outcome, Output, Params, Wait
 log = logging.getLogger("flowfuse.engine")
 
 SLICE_SECONDS = 0.004
+ATTEMPTED_AGAIN = ("breaker", "room")
+"""Waits behind which the attempt itself is made: for calls to be possible, for runs to be accepted."""
 
 
 class Host(Protocol):
@@ -587,7 +589,7 @@ class Walker:
         for key in due:
             # One that ended badly may have stopped the frame, and taken the other waits with it.
             waiting = run.waits.get(key)
-            if waiting is not None and waiting.why == "breaker":
+            if waiting is not None and waiting.why in ATTEMPTED_AGAIN:
                 del run.waits[key]
                 self.attempt_again(waiting.frame, waiting.node, waiting.data, waiting.first_us)
             elif waiting is not None:

@@ -206,6 +206,43 @@ def test_a_crash_at_any_commit_of_a_call(world: World, commit: int, when: str) -
     assert world.rows("SELECT * FROM follow_ups") == []
 
 
+def test_a_call_waits_while_no_run_is_accepted(world: World, engine: Engine) -> None:
+    publish(engine, CHILD, "child")
+    workflow = flow(
+        effect("before", seconds=5), node("call", "action.run_workflow", workflow="child", input=7),
+        put("end", "{{ input }}"), edges="start>before before>call call>end",
+    )  # fmt: skip
+    parent = engine.start(workflow)
+    engine.advance(1)
+    engine.controller.disk_free = 1_000_000
+    engine.advance(120)
+    row = engine.stored(parent.id)
+    assert row is not None
+    assert (row.state, row.waiting) == ("running", "room")
+    assert of(engine.detail(parent.id), "call").state == "waiting"
+    assert engine.quiet()
+    engine.controller.disk_free = None
+    engine.finish(parent.id)
+    assert engine.detail(parent.id).result == {"v": 7}
+    assert len(runs_of(world, engine, "child")) == 1
+
+
+def test_a_call_that_meets_the_end_of_the_server_is_made_at_the_next_start() -> None:
+    for moment in range(40):
+        world = World(seed=moment)
+        engine = live(world)
+        publish(engine, CHILD, "child")
+        parent = engine.start(CALL, 7)
+        engine.until(parent.id, lambda row: True)
+        engine.advance(moment / 5000)
+        world.shut_down()
+        engine = live(world)
+        engine.finish(parent.id)
+        assert engine.detail(parent.id).result == {"v": 7}
+        assert len(runs_of(world, engine, "child")) == 1
+        world.close()
+
+
 # -- error workflows
 
 
