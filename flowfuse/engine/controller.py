@@ -590,3 +590,8 @@ class ExecutionController:
         self._bus.publish(RunFinished(*ids, state, row["created"], self.clock.now_us()))
         self._admission.ended(ids[:2])
         self._bus.publish(FollowUpNoted())
+
+    def paused_as_row(self, row: sqlite3.Row) -> None:
+        """A run that could not be loaded was paused: nobody waits for its answer, its place is free."""
+        self._answers.tell_state(bytes(row["id"]), State.paused)
+        self._admission.ended((row["workspace_id"], row["workflow_id"]))

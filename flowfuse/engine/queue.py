@@ -233,14 +233,22 @@ class QueueManager:
         row: sqlite3.Row | None = await self._database.write(end)
         return row
 
-    async def pause_row(self, workspace: str, raw: bytes, reason: str) -> None:
-        """Pause a run that cannot be loaded, visibly."""
-        await self._database.write(
-            lambda connection: connection.execute(
-                "UPDATE executions SET state = ?, reason = ? WHERE id = ? AND workspace_id = ? AND state = ?",
-                (State.paused, reason, raw, workspace, State.running),
-            )
-        )
+    async def pause_row(
+        self, workspace: str, raw: bytes, reason: str, error: NodeError | None = None
+    ) -> sqlite3.Row | None:
+        """Pause a run that cannot be loaded, visibly; None where it does not run. Whose run it is."""
+        plain = None if error is None else json_bytes(error)
+
+        def pause(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            row: sqlite3.Row | None = connection.execute(
+                "UPDATE executions SET state = ?, reason = ?, error = ? "
+                "WHERE id = ? AND workspace_id = ? AND state = ? RETURNING id, workspace_id, workflow_id",
+                (State.paused, reason, plain, raw, workspace, State.running),
+            ).fetchone()
+            return row
+
+        paused: sqlite3.Row | None = await self._database.write(pause)
+        return paused
 
     async def claim(self, places: list[tuple[str, bytes]]) -> None:
         """Own runs that are continued, before they are."""
