@@ -128,9 +128,15 @@ def _insert_blobs(connection: sqlite3.Connection, write: ExecutionWrite) -> None
 
 
 def forget_executions(connection: sqlite3.Connection, ids: Sequence[bytes]) -> int:
-    """Remove executions that have ended, with all that only they hold; how many there were."""
+    """Remove executions that have ended, with all that only they hold; how many there were.
+
+    One whose end is still to be followed up stays: its caller, or its error workflow, is told of it.
+    """
     gone = 0
+    needed = {bytes(row[0]) for row in connection.execute("SELECT execution_id FROM follow_ups")}
     for raw in ids:
+        if raw in needed:
+            continue
         count = connection.execute(
             "DELETE FROM executions WHERE id = ? AND finished IS NOT NULL", (raw,)
         ).rowcount
@@ -138,6 +144,7 @@ def forget_executions(connection: sqlite3.Connection, ids: Sequence[bytes]) -> i
             continue
         gone += count
         connection.execute("DELETE FROM segments WHERE execution_id = ?", (raw,))
+        connection.execute("DELETE FROM dead_letters WHERE execution_id = ?", (raw,))
         held = connection.execute(
             "DELETE FROM blob_references WHERE execution_id = ? RETURNING workspace_id, hash", (raw,)
         ).fetchall()
