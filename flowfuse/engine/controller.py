@@ -341,9 +341,12 @@ class ExecutionController:
         segment = run.take_segment()
         launches, run.launches = run.launches, []
         blobs, run.blobs = run.blobs, []
-        if run.state in TERMINAL:
+        # The end is recorded once; what is committed behind it ends nothing a second time.
+        last = run.state in TERMINAL and segment is not None
+        if last:
             self._note_what_follows(run)
         also, run.also = run.also, []
+        noted, run.noted = run.noted, False
         insert = update = delivery = None
         if not run.inserted:
             insert, delivery = row_of(run), run.delivery
@@ -356,10 +359,9 @@ class ExecutionController:
             kept = (raw, first, workspace, self._state.stored(workspace, data, run.plan))
         run.committing += 1
         run.leaving += len(launches)
-        last = run.state in TERMINAL
         waits = run.waiting is not None and run.state is RUNNING
         ready = last or waits or run.state is State.paused or run.answer is not None
-        callback = partial(self._committed, run, launches, segment, insert is not None, ready, last)
+        callback = partial(self._committed, run, launches, segment, insert is not None, ready, last, noted)
         self._executions.database.submit(
             ExecutionWrite(
                 self._executions,
@@ -390,6 +392,7 @@ class ExecutionController:
         accepted: bool,
         ready: bool,
         last: bool,
+        noted: bool,
         number: int | None,
         error: BaseException | None,
     ) -> None:
@@ -407,8 +410,7 @@ class ExecutionController:
             self._admission.look((run.workspace, run.workflow_id))
         if run.broken:
             return
-        if run.noted:
-            run.noted = False
+        if noted:
             self._bus.publish(FollowUpNoted())
         for launch in launches:
             launch()

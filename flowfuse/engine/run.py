@@ -150,7 +150,7 @@ class Run:
         self.root = root if root is not None else id
         self.parent = parent  # who called this run, as JSON
         self.resume_url: Callable[[bytes], str] = lambda raw: ""
-        self.noted = False  # whether the commit under way notes something to follow
+        self.noted = False  # whether the next commit notes something to follow
         self.state = State.running
         self.created = self.now_us = self.base_us = now_us
         self.started: int | None = now_us

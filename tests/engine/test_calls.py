@@ -10,6 +10,7 @@ from flowfuse.clock import id_text
 from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.engine.follow_ups import FollowUps
 from flowfuse.errors import Conflict, NotFound
+from flowfuse.events import RunFinished
 from flowfuse.model import Execution, Workflow
 from tests.support.flows import each, effect, flow, node, of, put
 from tests.support.simulation import WORKSPACE, Crash, Engine, World
@@ -204,6 +205,23 @@ def test_a_crash_at_any_commit_of_a_call(world: World, commit: int, when: str) -
     assert len(runs_of(world, engine, "child")) == len(rows)
     assert len(world.ledger.keys()) == len(rows)
     assert world.rows("SELECT * FROM follow_ups") == []
+
+
+def test_an_end_behind_other_commits_is_told_once_and_at_once() -> None:
+    for seed in range(25):
+        world = World(seed=seed)
+        engine = live(world)
+        publish(engine, waiting("action.wait_for_call"), "child")
+        ends: list[RunFinished] = []
+        engine.bus.listen(RunFinished, ends.append)
+        parent = engine.start(CALL)
+        engine.until(parent.id, lambda row: row.waiting == "workflow")
+        child = runs_of(world, engine, "child")[0]
+        engine.do(engine.controller.orders.called(WORKSPACE, child.id, None, "told"))
+        engine.advance(1)
+        assert engine.stored(parent.id).state == "completed"  # type: ignore[union-attr]
+        assert [id_text(end.execution) for end in ends] == [child.id, id_text(parent.id)]
+        world.close()
 
 
 def test_a_call_waits_while_no_run_is_accepted(world: World, engine: Engine) -> None:
