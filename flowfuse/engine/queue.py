@@ -152,12 +152,11 @@ class QueueManager:
         finally:
             self.unsaved -= count
 
-    async def cancel_row(self, workspace: str, raw: bytes, now_us: int) -> sqlite3.Row | None:
-        """Cancel a run that is pending or paused; None where it is neither. Its row as it was."""
-        states = (State.pending, State.paused)
+    async def cancel_row(self, workspace: str, raw: bytes, state: State, now_us: int) -> sqlite3.Row | None:
+        """Cancel a run that is in that state, as a row; None where it is not. Its row as it was."""
 
         def cancel(connection: sqlite3.Connection) -> sqlite3.Row | None:
-            return _end_row(connection, workspace, raw, states, State.cancelled, "cancelled", None, now_us)
+            return _end_row(connection, workspace, raw, (state,), State.cancelled, "cancelled", None, now_us)
 
         row: sqlite3.Row | None = await self._database.write(cancel)
         if row is not None and State(row["state"]) is State.pending and row["waiting"] is None:

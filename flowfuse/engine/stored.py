@@ -225,7 +225,7 @@ class StoredRuns:
         if state is RUNNING:
             self._hand_over(run, replay)
         else:
-            run.replaying = False
+            replay.stand_still()
         return run
 
     def _hand_over(self, run: Run, replay: Replay) -> None:

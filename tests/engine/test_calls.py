@@ -159,6 +159,29 @@ def test_cancelling_the_caller_cancels_the_called(world: World, engine: Engine) 
     assert runs_of(world, engine, "child")[0].state == "cancelled"
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_cancelling_a_paused_caller_cancels_the_called(world: World, engine: Engine, restart: bool) -> None:
+    publish(engine, flow(effect("work", seconds=1000), edges="start>work"), "child")
+    parent = engine.start(
+        flow(
+            each("each", [1, 2], concurrency=2),
+            node("call", "action.run_workflow", workflow="child"),
+            edges="start>each each.item>call",
+        )
+    )
+    engine.advance(2)
+    engine.order("pause", parent.id)
+    engine.advance(2)
+    if restart:
+        world.crash()
+        engine = live(world)
+    engine.order("cancel", parent.id)
+    engine.advance(1)
+    assert engine.stored(parent.id).state == "cancelled"  # type: ignore[union-attr]
+    assert [run.state for run in runs_of(world, engine, "child")] == ["cancelled", "cancelled"]
+    assert engine.quiet()
+
+
 def test_a_timeout_ends_the_called(world: World, engine: Engine) -> None:
     publish(engine, CHILD, "child")
     call = node("call", "action.run_workflow", workflow="child")
