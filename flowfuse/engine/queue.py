@@ -7,15 +7,16 @@ known to have been under way.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from flowfuse.data.database import Database
+from flowfuse.data.database import Database, FunctionWrite
 from flowfuse.data.follow_ups import note
 from flowfuse.engine import records
 from flowfuse.model import NodeError, State, json_bytes
@@ -44,6 +45,29 @@ class Held(msgspec.Struct, frozen=True):
     workflow: str
     id: bytes
     content_id: int
+
+
+class _Claim(FunctionWrite):
+    """A claim that is counted as soon as its commit is told.
+
+    Counted by whoever awaits it, it would miss what is accepted and told in between.
+    """
+
+    __slots__ = ("_count",)
+
+    def __init__(
+        self,
+        function: Callable[[sqlite3.Connection], Any],
+        future: asyncio.Future[Any],
+        count: Callable[[Any], None],
+    ) -> None:
+        super().__init__(function, future)
+        self._count = count
+
+    def settled(self, result: Any, error: BaseException | None) -> None:
+        if error is None:
+            self._count(result)
+        super().settled(result, error)
 
 
 class QueueManager:
@@ -129,14 +153,17 @@ class QueueManager:
             )
             return [(row["workspace_id"], bytes(row["id"])) for row in rows]
 
-        claimed: list[tuple[str, bytes]] = await self._database.write(claim)
-        if blocked:
-            # Those that are left out are still pending.
-            self.pending = max(0, self.pending - len(claimed))
-            return claimed
-        # Fewer than asked for were all there are, but for those that are just being accepted.
-        self.pending = max(0, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
-        return claimed
+        def count(claimed: list[tuple[str, bytes]]) -> None:
+            if blocked or len(claimed) == limit:
+                # Those that are left out are still pending.
+                self.pending = max(0, self.pending - len(claimed))
+            else:
+                # Fewer than asked for were all there are, but for those that are just being accepted.
+                self.pending = self.unsaved
+
+        future: asyncio.Future[list[tuple[str, bytes]]] = asyncio.get_running_loop().create_future()
+        self._database.submit(_Claim(claim, future, count))
+        return await future
 
     @contextmanager
     def accepting(self, waiting: str | None) -> Iterator[None]:

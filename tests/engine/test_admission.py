@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from flowfuse.model import State
 from tests.support.flows import effect, flow, node
-from tests.support.simulation import Crash, Engine, World
+from tests.support.simulation import WORKSPACE, Crash, Engine, World
 
 
 def limited(overlap: str = "queue", concurrency: int = 1, seconds: float = 10, **settings: Any) -> Any:
@@ -136,3 +137,22 @@ def test_a_crash_at_any_commit(world: World, commit: int, when: str) -> None:
         assert engine.finish(run.id).state == "completed"
     assert {entry.value for entry in world.ledger.entries} == {0, 1, 2, 3}
     assert len(world.ledger.keys()) == 4
+
+
+def test_what_is_accepted_beside_a_claim_is_not_forgotten() -> None:
+    world = World(max_running=0)
+    engine = world.boot()
+    content = engine.freeze(flow(effect("a"), edges="start>a"))
+    plan = engine.controller.plan(content)
+
+    async def both() -> list[Any]:
+        claim = asyncio.create_task(engine.queue.claim_pending(64, engine.clock.now_us()))
+        await asyncio.sleep(0)
+        # Committed with the claim, behind it.
+        engine.controller.start(WORKSPACE, "flow", content.id, plan, "start", None)
+        return await claim
+
+    assert engine.do(both()) == []
+    assert [row["state"] for row in world.rows("SELECT state FROM executions")] == [State.pending]
+    assert engine.queue.pending == 1
+    world.close()
