@@ -104,7 +104,6 @@ class Orders:
     async def _cancel_run(self, run: Run) -> None:
         run.now_us = self._clock.now_us()
         run.ready.clear()
-        run.launches.clear()
         self._host.walker.end_tasks(run)
         for each in run.waits.values():
             self._host.walker.let_go(run, each)

@@ -381,7 +381,7 @@ class Walker:
             connector = node.type.connector_of(params)
             until, trial = self.breaker.admit(frame.run.workspace, connector)
             if until:
-                self.wait(frame, node, Wait(until, "breaker", attempt), attempt, first_us)
+                self.wait(frame, node, Wait(until, "breaker", [attempt, connector]), attempt, first_us)
                 return
         self.executor.begin(frame, node, attempt, at_us or first_us)
         frame.active += 1
@@ -392,6 +392,8 @@ class Walker:
     ) -> None:
         run = frame.run
         if run.state is not RUNNING and run.state is not State.paused:
+            if trial:
+                self.breaker.released(run.workspace, node.type.connector_of(params))
             return
         if run.failures and halted(frame):
             # Something failed while the attempt was being committed: it does not leave any more.
@@ -561,7 +563,7 @@ class Walker:
         self._effect_ended(waiting.frame, waiting.node, result, waiting.attempt, waiting.first_us)
 
     def _is_due(self, waiting: Waiting, run: Run) -> bool:
-        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace):
+        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace, _behind(waiting)[1]):
             # It may have closed before its time.
             return True
         return 0 < waiting.until_us <= run.now_us
@@ -591,10 +593,16 @@ class Walker:
             waiting = run.waits.get(key)
             if waiting is not None and waiting.why in ATTEMPTED_AGAIN:
                 del run.waits[key]
-                self.attempt_again(waiting.frame, waiting.node, waiting.data, waiting.first_us)
+                self.attempt_again(waiting.frame, waiting.node, _behind(waiting)[0], waiting.first_us)
             elif waiting is not None:
                 self.end_wait(run, waiting, self._over(run, waiting))
         self.advance(run)
+
+
+def _behind(waiting: Waiting) -> tuple[int, str]:
+    """Which attempt is made behind a wait, and to which connector; the first versions kept no connector."""
+    data: Any = waiting.data
+    return (data, "") if isinstance(data, int) else (data[0], data[1])
 
 
 class Repeat:
