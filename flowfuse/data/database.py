@@ -298,7 +298,7 @@ class Database:
         crash_point("after_commit")
         self.commits += 1
         if any(type(write) is FoldJournal for write in batch):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _fold(connection)
         return settled
 
     def _apply(self, connection: sqlite3.Connection, group: list[Write]) -> Settled:
@@ -404,6 +404,20 @@ class Readers:
             await connection.close()
             raise
         return connection
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    """Fold the journal into the file, if nobody reads from it now: commits wait behind this.
+
+    What the batch committed stands, whatever becomes of the folding; it is tried again.
+    """
+    try:
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        log.info("The journal could not be folded now: %s", error)
+    finally:
+        connection.execute(_PRAGMAS[0])
 
 
 def _of_one_write(error: Exception) -> bool:
