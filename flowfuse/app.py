@@ -267,11 +267,14 @@ class Engine:
             stack.push_async_callback(self.code.close)
             await self.vault.check_key()
             self._allow_addresses(WORKSPACE, await self.preferences.get(WORKSPACE))
+            self.queue.own_only = not work
+            if not work:
+                await self.follow_ups.leave_others()
             await self.controller.open()
             stack.push_async_callback(self.drain)
             self.supervisor.run("follow-ups", self.follow_ups.work)
+            self.supervisor.run("controller", self.controller.work)
             if work:
-                self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
                 self.supervisor.run("retention", self._collect)
                 self.supervisor.run("backups", lambda: self.backups.work(self.preferences))

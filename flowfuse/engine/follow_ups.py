@@ -57,7 +57,12 @@ class FollowUps:
         self._clock, self._rows, self._executions = clock, rows, executions
         self._workflows, self._history, self._controller = workflows, history, controller
         self._wake = asyncio.Event()
+        self._behind = 0
         bus.listen(FollowUpNoted, lambda _: self._wake.set())
+
+    async def leave_others(self) -> None:
+        """What was noted before now is for the next process."""
+        self._behind = await self._rows.newest()
 
     async def work(self) -> None:
         """The loop that does what was noted. Never returns."""
@@ -75,7 +80,7 @@ class FollowUps:
 
     async def _round(self) -> bool:
         """Do all that can be done; whether nothing is left."""
-        complete, number = True, 0
+        complete, number = True, self._behind
         try:
             while batch := await self._rows.after(number, BATCH):
                 for each in batch:

@@ -80,6 +80,9 @@ class QueueManager:
         """How many executions wait for a free place; kept beside the rows, so that nobody counts them."""
         self.unsaved = 0
         """How many of them have their acceptance still to be committed."""
+        self.own_only = False
+        """Whether only what this process has accepted is taken, and all else left as it is."""
+        self._clean = True
 
     async def open(self) -> bool:
         """Begin a new epoch of ownership; whether the last one ended without a shutdown."""
@@ -94,11 +97,20 @@ class QueueManager:
             ).fetchone()
             return epoch, clean, int(found[0])
 
-        self.epoch, clean, self.pending = await self._database.write(begin)
-        return not clean
+        self.epoch, self._clean, pending = await self._database.write(begin)
+        self.pending = 0 if self.own_only else pending
+        return not self._clean
+
+    @property
+    def _ours(self) -> str:
+        """The condition on rows that may be taken."""
+        return f"AND epoch = {self.epoch} " if self.own_only else ""
 
     async def close_cleanly(self) -> None:
         """Note that everything was drained: the next start counts no process death."""
+        if self.own_only and not self._clean:
+            # What the process before has left under way is still to be counted.
+            return
         await self._database.write(lambda connection: _set_meta(connection, "clean_shutdown", 1))
 
     async def recover(self, *, died: bool) -> Recovered:
@@ -107,6 +119,8 @@ class QueueManager:
         `died_at` is how far the run had come at the last death: further now, and the count begins anew.
         """
         last = self.epoch - 1
+        if self.own_only:
+            return Recovered()
 
         def count(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             if died:
@@ -144,7 +158,7 @@ class QueueManager:
             # The state is written out: a partial index serves only what is known without parameters.
             rows = connection.execute(
                 "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = 0 "
-                f"AND waiting IS NULL {others}ORDER BY priority DESC, id LIMIT ?",
+                f"AND waiting IS NULL {self._ours}{others}ORDER BY priority DESC, id LIMIT ?",
                 (*blocked, limit),
             ).fetchall()
             connection.executemany(
@@ -194,7 +208,7 @@ class QueueManager:
         """The workflows that have held runs."""
         rows = await self._database.rows(
             "SELECT DISTINCT workspace_id, workflow_id FROM executions INDEXED BY executions_held "
-            "WHERE state = 0 AND waiting IS NOT NULL"
+            f"WHERE state = 0 AND waiting IS NOT NULL {self._ours}"
         )
         return [(row["workspace_id"], row["workflow_id"]) for row in rows]
 
@@ -202,7 +216,7 @@ class QueueManager:
         """The held run that is next by priority and age."""
         row = await self._database.row(
             "SELECT id, content_id FROM executions INDEXED BY executions_held WHERE state = 0 "
-            "AND waiting IS NOT NULL AND workspace_id = ? AND workflow_id = ? "
+            f"AND waiting IS NOT NULL AND workspace_id = ? AND workflow_id = ? {self._ours}"
             "ORDER BY priority DESC, id LIMIT 1",
             (workspace, workflow),
         )
@@ -214,7 +228,7 @@ class QueueManager:
         def admit(connection: sqlite3.Connection) -> bool:
             active = connection.execute(
                 "SELECT count(*) FROM executions INDEXED BY executions_active "
-                "WHERE state = 1 AND workspace_id = ? AND workflow_id = ?",
+                f"WHERE state = 1 AND workspace_id = ? AND workflow_id = ? {self._ours}",
                 (held.workspace, held.workflow),
             ).fetchone()
             if limit and active[0] >= limit:
@@ -232,7 +246,7 @@ class QueueManager:
         """The run of a workflow that has been running for longest."""
         row = await self._database.row(
             "SELECT id FROM executions INDEXED BY executions_active WHERE state = 1 "
-            "AND workspace_id = ? AND workflow_id = ? ORDER BY id LIMIT 1",
+            f"AND workspace_id = ? AND workflow_id = ? {self._ours}ORDER BY id LIMIT 1",
             (workspace, workflow),
         )
         return None if row is None else bytes(row["id"])
@@ -290,7 +304,7 @@ class QueueManager:
         """Waiting executions whose time has come, the earliest first."""
         rows = await self._database.rows(
             "SELECT workspace_id, id FROM executions INDEXED BY executions_wake "
-            "WHERE wake_at IS NOT NULL AND wake_at <= ? AND state = 1 ORDER BY wake_at LIMIT ?",
+            f"WHERE wake_at IS NOT NULL AND wake_at <= ? AND state = 1 {self._ours}ORDER BY wake_at LIMIT ?",
             (now_us, limit),
         )
         return [(row["workspace_id"], bytes(row["id"])) for row in rows]
@@ -299,7 +313,7 @@ class QueueManager:
         """When the next waiting execution is due."""
         row = await self._database.row(
             "SELECT wake_at FROM executions INDEXED BY executions_wake "
-            "WHERE wake_at IS NOT NULL AND state = 1 ORDER BY wake_at LIMIT 1"
+            f"WHERE wake_at IS NOT NULL AND state = 1 {self._ours}ORDER BY wake_at LIMIT 1"
         )
         return None if row is None else int(row["wake_at"])
 
