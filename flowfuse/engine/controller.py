@@ -490,8 +490,7 @@ class ExecutionController:
             due = run.wake_at()
             if due is not None:
                 self._wakes.by(due)
-        if self._admission.waiting:
-            self._admission.look_everywhere()
+        self._admission.room_again()
         if self._queue.pending or self._stored.left_over:
             self._work.set()
         self._check_idle()
