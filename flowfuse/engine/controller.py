@@ -300,7 +300,7 @@ class ExecutionController:
 
     def _has_room(self) -> bool:
         """Whether a run may begin at once: there is a place, nobody is before it, nobody must be alone."""
-        return len(self.runs) < self._max_running and self.may_wake() and self._queue.pending == 0
+        return len(self.runs) < self._max_running and self.may_wake() and not self._queue.claimable
 
     def room(self) -> bool:
         """Whether one more run may be in memory now (for Admission)."""
@@ -491,7 +491,7 @@ class ExecutionController:
             if due is not None:
                 self._wakes.by(due)
         self._admission.room_again()
-        if self._queue.pending or self._stored.left_over:
+        if self._queue.claimable or self._stored.left_over:
             self._work.set()
         self._check_idle()
 
@@ -515,6 +515,7 @@ class ExecutionController:
 
     def calls_possible(self) -> None:
         """A breaker is not in the way any more (for CircuitBreaker)."""
+        self._queue.barred = 0
         self._work.set()
         self._wakes.by(self.clock.now_us())
 

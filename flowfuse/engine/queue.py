@@ -80,6 +80,8 @@ class QueueManager:
         """How many executions wait for a free place; kept beside the rows, so that nobody counts them."""
         self.unsaved = 0
         """How many of them have their acceptance still to be committed."""
+        self.barred = 0
+        """How many of them wait behind a breaker, as far as the last claim saw: no claim would get one."""
         self.own_only = False
         """Whether only what this process has accepted is taken, and all else left as it is."""
         self._clean = True
@@ -174,10 +176,16 @@ class QueueManager:
             else:
                 # Fewer than asked for were all there are, but for those that are just being accepted.
                 self.pending = self.unsaved
+            self.barred = self.pending - self.unsaved if len(claimed) < limit else 0
 
         future: asyncio.Future[list[tuple[str, bytes]]] = asyncio.get_running_loop().create_future()
         self._database.submit(_Claim(claim, future, count))
         return await future
+
+    @property
+    def claimable(self) -> bool:
+        """Whether a claim may get a run."""
+        return self.pending > self.barred
 
     @contextmanager
     def accepting(self, waiting: str | None) -> Iterator[None]:
@@ -202,6 +210,7 @@ class QueueManager:
         row: sqlite3.Row | None = await self._database.write(cancel)
         if row is not None and State(row["state"]) is State.pending and row["waiting"] is None:
             self.pending = max(0, self.pending - 1)
+            self.barred = 0
         return row
 
     async def held_workflows(self) -> list[tuple[str, str]]:

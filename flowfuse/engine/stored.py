@@ -138,7 +138,7 @@ class StoredRuns:
     async def _claim(self, room: int) -> list[tuple[str, bytes]]:
         resume = self._recovered.resume
         if not resume:
-            if not self._queue.pending:
+            if not self._queue.claimable:
                 return []
             blocked = self._breaker.blocked_workspaces()
             return await self._queue.claim_pending(room, self._clock.now_us(), blocked)

@@ -8,6 +8,7 @@ import pytest
 
 from flowfuse.clock import id_text
 from flowfuse.data.breakers import BreakerRepository
+from flowfuse.engine.run import Run
 from flowfuse.errors import ConnectionLost, NodeFailed, NodeTimeout, RemoteError
 from flowfuse.model import Execution
 from flowfuse.node import Catalogue, Output
@@ -305,3 +306,27 @@ def test_only_what_counts_is_listed(world: World) -> None:
     engine.advance(6 * MINUTES)
     assert engine.finish(engine.start(CALL).id).state == "completed"
     assert breaker.list(WORKSPACE) == []
+
+
+def test_an_open_breaker_is_not_in_the_way_of_other_workspaces(world: World) -> None:
+    engine = boot(world)
+    fail(engine, 50)
+    blocked = [engine.start(CALL) for _ in range(5)]
+    engine.advance(1)
+    quick = engine.do(engine.workflows.freeze("other", flow(node("a", "transform.set"), edges="start>a")))
+    plan = engine.controller.plan(quick)
+
+    async def start() -> Run:
+        return engine.controller.start("other", "flow", quick.id, plan, "start", None)
+
+    for _ in range(10):
+        before = world.commits
+        run = engine.do(start())
+        engine.advance(1)
+        # At once, in one commit: neither claimed as a row, nor followed by a claim that gets nothing.
+        assert stored(engine, run.id).state == "completed"
+        assert world.commits == before + 1
+    assert {stored(engine, run.id).state for run in blocked} == {"pending"}
+    engine.order("cancel", blocked[0].id)
+    engine.advance(6 * MINUTES)
+    assert [stored(engine, run.id).state for run in blocked] == ["cancelled", *["completed"] * 4]
