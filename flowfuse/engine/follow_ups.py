@@ -30,7 +30,7 @@ from flowfuse.errors import (
     Unavailable,
 )
 from flowfuse.events import EventBus, FollowUpNoted
-from flowfuse.model import ExecutionDetail, State
+from flowfuse.model import TERMINAL, ExecutionDetail, State
 from flowfuse.node import Output
 
 log = logging.getLogger("flowfuse.engine")
@@ -113,13 +113,21 @@ class FollowUps:
 
     async def _ended(self, each: FollowUp) -> bool:
         """Let the caller's node go on with the result, or with the error."""
-        detail = await self._history.detail(each.workspace, id_text(each.execution), plain=True)
-        parent = await self._executions.parent_of(each.workspace, id_text(each.execution))
-        if parent is None or detail.execution.finished is None:
+        execution = await self._executions.get(each.workspace, id_text(each.execution))
+        parent = await self._executions.parent_of(each.workspace, execution.id)
+        if parent is None or execution.finished is None:
             return True
         caller = msgspec.json.decode(parent, type=Caller)
+        try:
+            waits = State[(await self._executions.get(each.workspace, caller.execution)).state]
+        except NotFound:
+            return True
+        if waits is not State.running:
+            # A paused one is told when it runs again; what there is to tell is read then, not each time.
+            return waits in TERMINAL
+        detail = await self._history.detail(each.workspace, execution.id, plain=True)
         return await self._controller.orders.child_ended(
-            each.workspace, caller.execution, caller.node, caller.path, detail.execution.id, _outcome(detail)
+            each.workspace, caller.execution, caller.node, caller.path, execution.id, _outcome(detail)
         )
 
     async def _failed(self, each: FollowUp) -> bool:

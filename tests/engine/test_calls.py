@@ -205,6 +205,20 @@ def test_a_paused_caller_is_told_when_it_runs_again(engine: Engine) -> None:
     assert engine.detail(parent.id).result == {"v": 3}
 
 
+def test_what_a_paused_caller_is_not_told_yet_is_not_read(world: World, engine: Engine) -> None:
+    publish(engine, CHILD, "child")
+    parent = engine.start(CALL, 3)
+    engine.advance(2)
+    engine.order("pause", parent.id)
+    engine.advance(10)
+    assert runs_of(world, engine, "child")[0].state == "completed"
+    world.queries.clear()
+    engine.advance(60)
+    assert not [sql for sql in world.queries if "FROM segments" in sql]
+    engine.order("resume", parent.id)
+    assert engine.finish(parent.id).state == "completed"
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("commit", range(1, 14))
 def test_a_crash_at_any_commit_of_a_call(world: World, commit: int, when: str) -> None:
