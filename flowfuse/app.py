@@ -40,6 +40,7 @@ from flowfuse.data.trash import Trash
 from flowfuse.data.views import Views
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.copies import Copies
 from flowfuse.engine.drafts import Drafts
 from flowfuse.engine.executor import NodeExecutor
 from flowfuse.engine.follow_ups import FollowUps
@@ -234,9 +235,8 @@ class Engine:
             self.controller,
             self.bus,
         )
-        self.rollback = Rollback(
-            self.executions, self.state, self.history, self.controller, self.ids, self.clock
-        )
+        copies = Copies(self.executions, self.queue, self.controller, self.ids, self.clock)
+        self.rollback = Rollback(self.executions, self.state, self.history, self.controller, copies)
         self.dead_letters = DeadLetters(self.database, self.clock)
         self.retry = Retry(
             self.executions,
@@ -245,8 +245,7 @@ class Engine:
             self.history,
             self.dead_letters,
             self.controller,
-            self.ids,
-            self.clock,
+            copies,
         )
         self.drafts = Drafts(
             self.workflows, self.validation, self.controller, self.catalogue, self.clock, self.ids, self.bus
@@ -268,11 +267,14 @@ class Engine:
             stack.push_async_callback(self.code.close)
             await self.vault.check_key()
             self._allow_addresses(WORKSPACE, await self.preferences.get(WORKSPACE))
+            self.queue.own_only = not work
+            if not work:
+                await self.follow_ups.leave_others()
             await self.controller.open()
             stack.push_async_callback(self.drain)
             self.supervisor.run("follow-ups", self.follow_ups.work)
+            self.supervisor.run("controller", self.controller.work)
             if work:
-                self.supervisor.run("controller", self.controller.work)
                 self.supervisor.run("scheduler", self.scheduler.work)
                 self.supervisor.run("retention", self._collect)
                 self.supervisor.run("backups", lambda: self.backups.work(self.preferences))

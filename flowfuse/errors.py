@@ -401,6 +401,12 @@ class Interrupted(NodeFailed):
     code = "interrupted"
 
 
+class UnknownFault(NodeFailed):
+    """A defect in a node's code; the log has the traceback, the run only this sentence."""
+
+    code = "internal"
+
+
 class Corrupt(FlowFuseError):
     """Stored data is damaged."""
 

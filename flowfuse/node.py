@@ -118,8 +118,9 @@ class Output(Struct, frozen=True):
 class Wait(Struct, frozen=True):
     """The node is done later: `why` says on what it waits, `data` what is kept of that.
 
-    `time`: once the wall clock reaches `until_us` its input leaves by `main`. All others (`call`,
-    `approval`, `workflow`) are ended from outside, and have failed after `until_us` (0: no limit).
+    `time`: once the wall clock reaches `until_us` its input leaves by `main`. `breaker`, `room`: the
+    attempt `data` is then made. All others (`call`, `approval`, `workflow`) are ended from outside, and
+    have failed after `until_us` (0: no limit).
     """
 
     until_us: int
@@ -183,8 +184,11 @@ class RunContext(Protocol):
     def deadline_us(self) -> int:
         """Until when the node may take, by its timeout; 0 where it has none."""
 
-    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str:
-        """Start a run of another workflow for this node; its id. Raises CallFailed."""
+    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str | Wait:
+        """Start a run of another workflow for this node; its id. Raises CallFailed.
+
+        Where no run is accepted now, the wait that the node has to give: it is then run again.
+        """
 
     async def credential(self) -> Any:
         """The node's credential, opened now; None where it names none."""

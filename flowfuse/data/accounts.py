@@ -247,6 +247,8 @@ class Accounts:
 
         if not await self._database.write(update):
             raise NotFound(what="member", id=user)
+        # Should the sessions' end fail to commit, they are at least read anew.
+        self._sessions.forget(user)
         await self._sessions.end_all(user)
 
     async def remove(self, workspace: str, user: str) -> None:
@@ -264,6 +266,8 @@ class Accounts:
 
         if not await self._database.write(delete):
             raise NotFound(what="member", id=user)
+        # Should the sessions' end fail to commit, they are at least read anew.
+        self._sessions.forget(user)
         await self._sessions.end_all(user)
 
     # -- workspaces

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from flowfuse.clock import Clock
-from flowfuse.errors import TooManyAttempts
+from flowfuse.errors import TooManyAttempts, WrongPassword
 
 WINDOW_US = 15 * 60 * 1_000_000
 PER_ACCOUNT, PER_ADDRESS = 5, 20
@@ -37,6 +39,30 @@ class Attempts:
                 del self._failed[next(iter(self._failed))]
             self._recent(name, now)
             self._failed.setdefault(name, deque()).append(now)
+
+    @contextmanager
+    def one(self, *limits: tuple[str, int]) -> Iterator[None]:
+        """One try, within which a WrongPassword is a failure. Raises TooManyAttempts.
+
+        It counts from its beginning: of many tries at once no more are looked at than one after the other.
+        """
+        self.check(*limits)
+        names = [name for name, _ in limits]
+        self.fail(*names)
+        try:
+            yield
+        except WrongPassword:
+            raise
+        except Exception:
+            self._take_back(names)
+            raise
+        self._take_back(names)
+
+    def _take_back(self, names: Sequence[str]) -> None:
+        for name in names:
+            counted = self._failed.get(name)
+            if counted:
+                counted.pop()
 
     def left(self, name: str, limit: int) -> int:
         """How many tries are left."""

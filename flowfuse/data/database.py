@@ -78,6 +78,18 @@ class FunctionWrite(Write):
             self._future.set_result(result)
 
 
+class Note(Write):
+    """A change that nobody waits for, and that may be lost."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[sqlite3.Connection], Any]) -> None:
+        self._function = function
+
+    def apply(self, connection: sqlite3.Connection) -> Any:
+        return self._function(connection)
+
+
 class FoldJournal(FunctionWrite):
     """Asks that, after the commit, the whole journal is folded into the file and gives its room back."""
 
@@ -229,6 +241,10 @@ class Database:
         self.submit(FunctionWrite(function, future))
         return await future
 
+    def note(self, function: Callable[[sqlite3.Connection], Any]) -> None:
+        """Make a change that may be lost: whoever asks for it is served all the same on a full disk."""
+        self.submit(Note(function))
+
     def journal_bytes(self) -> int:
         """The size of the write-ahead log."""
         try:
@@ -282,7 +298,7 @@ class Database:
         crash_point("after_commit")
         self.commits += 1
         if any(type(write) is FoldJournal for write in batch):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _fold(connection)
         return settled
 
     def _apply(self, connection: sqlite3.Connection, group: list[Write]) -> Settled:
@@ -388,6 +404,20 @@ class Readers:
             await connection.close()
             raise
         return connection
+
+
+def _fold(connection: sqlite3.Connection) -> None:
+    """Fold the journal into the file, if nobody reads from it now: commits wait behind this.
+
+    What the batch committed stands, whatever becomes of the folding; it is tried again.
+    """
+    try:
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:
+        log.info("The journal could not be folded now: %s", error)
+    finally:
+        connection.execute(_PRAGMAS[0])
 
 
 def _of_one_write(error: Exception) -> bool:

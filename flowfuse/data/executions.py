@@ -128,9 +128,15 @@ def _insert_blobs(connection: sqlite3.Connection, write: ExecutionWrite) -> None
 
 
 def forget_executions(connection: sqlite3.Connection, ids: Sequence[bytes]) -> int:
-    """Remove executions that have ended, with all that only they hold; how many there were."""
+    """Remove executions that have ended, with all that only they hold; how many there were.
+
+    One whose end is still to be followed up stays: its caller, or its error workflow, is told of it.
+    """
     gone = 0
+    needed = {bytes(row[0]) for row in connection.execute("SELECT execution_id FROM follow_ups")}
     for raw in ids:
+        if raw in needed:
+            continue
         count = connection.execute(
             "DELETE FROM executions WHERE id = ? AND finished IS NOT NULL", (raw,)
         ).rowcount
@@ -138,6 +144,7 @@ def forget_executions(connection: sqlite3.Connection, ids: Sequence[bytes]) -> i
             continue
         gone += count
         connection.execute("DELETE FROM segments WHERE execution_id = ?", (raw,))
+        connection.execute("DELETE FROM dead_letters WHERE execution_id = ?", (raw,))
         held = connection.execute(
             "DELETE FROM blob_references WHERE execution_id = ? RETURNING workspace_id, hash", (raw,)
         ).fetchall()
@@ -392,12 +399,18 @@ class ExecutionRepository:
         fresh: bytes,
         segments: Sequence[tuple[int, bytes]],
         *,
+        seq: int,
+        mode: str,
+        waiting: str | None,
         epoch: int,
         now_us: int,
         root: bytes | None = None,
         also: Sequence[Callable[[sqlite3.Connection], None]] = (),
     ) -> None:
-        """Keep a new running execution with the same content (and root), and this beginning of its log."""
+        """Keep a new pending execution with the same content (and root), and this beginning of its log.
+
+        `seq` is how many records the log holds.
+        """
         old = id_bytes(execution)
 
         def insert(connection: sqlite3.Connection) -> None:
@@ -406,20 +419,13 @@ class ExecutionRepository:
             ).fetchone()
             number = self.next_number(connection, workspace, row["workflow_id"])
             connection.execute(
-                f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 1, NULL, NULL, trigger, "
-                "mode, "
-                "ifnull(?, ifnull(root, id)), priority, owner, ?, 0, 0, 0, ?, ?, NULL, 0, NULL, NULL, NULL "
-                "FROM executions WHERE id = ? AND workspace_id = ?",
-                (fresh, number, root, epoch, now_us, now_us, old, workspace),
+                f"{_INSERT} SELECT ?, workspace_id, workflow_id, ?, content_id, 0, ?, NULL, trigger, ?, "
+                "ifnull(?, ifnull(root, id)), priority, owner, ?, ?, 0, 0, ?, NULL, NULL, 0, NULL, NULL, "
+                "NULL FROM executions WHERE id = ? AND workspace_id = ?",
+                (fresh, number, waiting, mode, root, epoch, seq, now_us, old, workspace),
             )
             insert_many(
                 connection, _SEGMENT, 4, [(fresh, first, workspace, data) for first, data in segments]
-            )
-            connection.execute(
-                "INSERT INTO file_references (workspace_id, hash, execution_id) "
-                "SELECT workspace_id, hash, ? FROM file_references "
-                "WHERE execution_id = ? AND workspace_id = ?",
-                (fresh, old, workspace),
             )
             connection.execute(
                 "INSERT OR IGNORE INTO blob_references (workspace_id, hash, execution_id) "

@@ -103,6 +103,7 @@ class FileWriter:
         self._parts: list[bytes] = []
         self._waiting = 0
         self._handle: int | None = None
+        self._under_way: asyncio.Future[None] | None = None
         self.path = store.temporary / secrets.token_hex(16)
         self.size = 0
 
@@ -124,7 +125,15 @@ class FileWriter:
         return StoredFile(digest.hex(), safe_name(name), safe_type(kind), self.size)
 
     def discard(self) -> None:
-        """Leave nothing of a file that was not finished."""
+        """Leave nothing of a file that was not finished; what a thread still writes goes when it is done."""
+        if self._under_way is None or self._under_way.done():
+            self._clear()
+        else:
+            # The thread of a write that was cancelled still holds the handle: closed now, its number
+            # would be the next file's, and the rest be written there.
+            self._under_way.add_done_callback(lambda _: self._clear())
+
+    def _clear(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
@@ -133,8 +142,9 @@ class FileWriter:
             self.path.unlink(missing_ok=True)
 
     async def _in_thread(self, work: Any) -> None:
+        self._under_way = asyncio.get_running_loop().run_in_executor(None, work)
         try:
-            await asyncio.to_thread(work)
+            await asyncio.shield(self._under_way)
         except OSError as error:
             raise FileNotKept(reason=error.strerror or str(error)) from None
 

@@ -58,6 +58,11 @@ class FollowUpRepository:
         )
         return [FollowUp(r["number"], r["workspace_id"], r["kind"], bytes(r["execution_id"])) for r in rows]
 
+    async def newest(self) -> int:
+        """The number of the one that was noted last; 0 where there is none."""
+        row = await self._database.row("SELECT max(number) AS number FROM follow_ups")
+        return 0 if row is None else int(row["number"] or 0)
+
     async def add(self, workspace: str, kind: Kind, execution: bytes) -> None:
         """Note one by itself."""
         await self._database.write(note(workspace, kind, execution))

@@ -84,7 +84,7 @@ class ApiKeys:
         if row is None:
             return None
         if row["seen"] is None or now - row["seen"] > _SEEN_EVERY_US:
-            await self._database.write(
+            self._database.note(
                 lambda connection: connection.execute(
                     "UPDATE api_keys SET seen = ? WHERE hash = ?", (now, name)
                 )

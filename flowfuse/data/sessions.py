@@ -79,6 +79,8 @@ class Sessions:
     def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
         self._database, self._clock, self._ids = database, clock, ids
         self._known: dict[bytes, Session] = {}
+        self._changes = 0
+        """Counts what ended or was forgotten: what was read before that is not kept behind it."""
         self._watched: dict[bytes, set[asyncio.Event]] = {}
 
     # -- links
@@ -145,7 +147,7 @@ class Sessions:
 
     async def find(self, secret: str) -> Session | None:
         """The live session of a secret; None where there is no such session."""
-        now, name = self._clock.now_us(), digest(secret)
+        now, name, changes = self._clock.now_us(), digest(secret), self._changes
         found = self._known.get(name)
         if found is None:
             row = await self._database.row(f"{_FIND} WHERE s.hash = ?", (name,))
@@ -153,16 +155,20 @@ class Sessions:
                 return None
             found = _session(row)
         if now > found.expires or now - found.seen > IDLE_US:
-            await self.end(secret)
+            self._database.note(
+                lambda connection: connection.execute("DELETE FROM sessions WHERE hash = ?", (name,))
+            )
+            self._ended(name)
             return None
         if now - found.seen > _SEEN_EVERY_US:
-            await self._database.write(
+            self._database.note(
                 lambda connection: connection.execute(
                     "UPDATE sessions SET seen = ? WHERE hash = ?", (now, name)
                 )
             )
             found = replace(found, seen=now)
-        self._known[name] = found
+        if changes == self._changes:
+            self._known[name] = found
         return found
 
     async def of(self, user: str) -> Sequence[Session]:
@@ -189,10 +195,12 @@ class Sessions:
 
     def forget(self, user: str) -> None:
         """Something about a user has changed: read it anew."""
+        self._changes += 1
         self._known = {name: each for name, each in self._known.items() if each.user != user}
 
     def forget_all(self) -> None:
         """Something about a workspace has changed: read all anew."""
+        self._changes += 1
         self._known.clear()
 
     async def _delete(self, condition: str, parameters: tuple[Any, ...]) -> int:
@@ -219,6 +227,7 @@ class Sessions:
                 del self._watched[name]
 
     def _ended(self, name: bytes) -> None:
+        self._changes += 1
         self._known.pop(name, None)
         for event in self._watched.get(name, ()):
             event.set()

@@ -29,6 +29,9 @@ _LEEWAY = 60
 _LIVE = """t.expires > ?2 AND (t.key_id IS NULL OR EXISTS (SELECT 1 FROM api_keys k
  WHERE k.id = t.key_id AND (k.expires IS NULL OR k.expires > ?2)))"""
 
+_Row = tuple[Any, ...]
+"""Family, workspace, user, API key and scopes of a refresh token."""
+
 
 class TokenPair(Struct, frozen=True, kw_only=True):
     """What a program gets: the access token for `expires_in` seconds, and the token for the next pair."""
@@ -51,14 +54,16 @@ class Tokens:
         self, workspace: str, user: str, scopes: Iterable[str], key: str | None = None
     ) -> TokenPair:
         """The first pair of a new family, which ends with the API key that asks for it."""
-        family = new_secret(self._ids, 12)
-        return await self._pair(family, workspace, user, check_scopes(scopes), key)
+        now, refresh = self._clock.now_us(), new_secret(self._ids)
+        row = (new_secret(self._ids, 12), workspace, user, key, " ".join(sorted(check_scopes(scopes))))
+        await self._database.write(lambda connection: _insert(connection, refresh, row, now))
+        return self._pair(refresh, row, now)
 
     async def renew(self, refresh: str) -> TokenPair:
         """The next pair for a refresh token. Raises SignInNeeded."""
-        now, name = self._clock.now_us(), digest(refresh)
+        now, name, fresh = self._clock.now_us(), digest(refresh), new_secret(self._ids)
 
-        def take(connection: sqlite3.Connection) -> Any:
+        def take(connection: sqlite3.Connection) -> _Row | None:
             row = connection.execute(
                 f"SELECT family, workspace_id, user_id, key_id, scopes, used FROM refresh_tokens t "
                 f"WHERE hash = ?1 AND {_LIVE}",
@@ -66,18 +71,19 @@ class Tokens:
             ).fetchone()
             if row is None:
                 return None
-            if row["used"]:
+            *kept, used = row
+            if used:
                 connection.execute("DELETE FROM refresh_tokens WHERE family = ?", (row["family"],))
                 return None
             connection.execute("UPDATE refresh_tokens SET used = 1 WHERE hash = ?", (name,))
-            return row
+            # Within the same change: a family that is revoked in between must not come back.
+            _insert(connection, fresh, tuple(kept), now)
+            return tuple(kept)
 
-        row = await self._database.write(take)
+        row: _Row | None = await self._database.write(take)
         if row is None:
             raise SignInNeeded()
-        scopes = frozenset(row["scopes"].split())
-        whose = (row["workspace_id"], row["user_id"])
-        return await self._pair(row["family"], *whose, scopes, row["key_id"])
+        return self._pair(fresh, row, now)
 
     async def revoke(self, refresh: str) -> None:
         """End the family of a refresh token; nothing is said of one that does not exist (RFC 7009)."""
@@ -112,27 +118,11 @@ class Tokens:
             permissions=frozenset(row["scopes"].split()) & ROLES[row["role"]],
         )
 
-    async def _pair(
-        self, family: str, workspace: str, user: str, scopes: frozenset[str], key_id: str | None
-    ) -> TokenPair:
+    def _pair(self, refresh: str, row: _Row, now: int) -> TokenPair:
         import jwt
 
-        refresh, now = new_secret(self._ids), self._clock.now_us()
-        ends = now + REFRESH_US
-        row = (digest(refresh), family, workspace, user, key_id, " ".join(sorted(scopes)), ends)
-
-        def insert(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM refresh_tokens WHERE expires < ?", (now,))
-            connection.execute(
-                "INSERT INTO refresh_tokens "
-                "(hash, family, workspace_id, user_id, key_id, scopes, expires) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-
-        await self._database.write(insert)
+        (family, workspace, user, *_), issued = row, now // 1_000_000
         kid, key = self._key()
-        issued = now // 1_000_000
         claims = {"sub": user, "ws": workspace, "fam": family, "aud": AUDIENCE, "iat": issued}
         access = jwt.encode(
             {**claims, "exp": issued + ACCESS_SECONDS}, key, algorithm=ALGORITHM, headers={"kid": kid}
@@ -158,6 +148,15 @@ class Tokens:
             return None
         exp = claims["exp"]
         return claims if isinstance(exp, int) and exp * 1_000_000 > self._clock.now_us() else None
+
+
+def _insert(connection: sqlite3.Connection, refresh: str, row: _Row, now: int) -> None:
+    connection.execute("DELETE FROM refresh_tokens WHERE expires < ?", (now,))
+    connection.execute(
+        "INSERT INTO refresh_tokens (hash, family, workspace_id, user_id, key_id, scopes, expires) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (digest(refresh), *row, now + REFRESH_US),
+    )
 
 
 def is_access_token(text: str) -> bool:

@@ -53,11 +53,8 @@ class Admission:
         self._looking: dict[Key, asyncio.Task[None]] = {}
         self._held: dict[Key, bool] = {}
         """Workflows with runs that wait; whether to look once more when the look under way ends."""
-
-    @property
-    def waiting(self) -> bool:
-        """Whether any run is held."""
-        return bool(self._held)
+        self._short: dict[Key, None] = {}
+        """Those at which the last look ended for want of room in memory."""
 
     async def open(self) -> None:
         """After a start: look at every workflow that has held runs."""
@@ -75,23 +72,32 @@ class Admission:
         if key in self._held:
             self.look(key)
 
-    def look_everywhere(self) -> None:
-        """There is room in memory again."""
-        for key in list(self._held):
+    def room_again(self) -> None:
+        """There may be room in memory: the workflow goes on that has lacked it for longest.
+
+        One that cannot use the room passes it on when its look ends.
+        """
+        if self._short and self._host.room():
+            key = next(iter(self._short))
+            del self._short[key]
             self.look(key)
 
     async def _look(self, key: Key) -> None:
         try:
             while self._held.get(key) and not self._host.draining:
                 self._held[key] = False
-                while self._host.room() and await self._admit_next(key):
-                    continue
+                while self._host.room():
+                    if not await self._admit_next(key):
+                        break
+                else:
+                    self._short[key] = None
         except DatabaseUnavailable:
             asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.look, key)
         except FlowFuseError as error:
             log.error("Runs of %s that wait cannot begin: %s", key[1], error)
         finally:
             del self._looking[key]
+            self.room_again()
 
     async def _admit_next(self, key: Key) -> bool:
         """Decide about the next held run; whether there may be more to decide."""

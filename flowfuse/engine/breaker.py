@@ -68,6 +68,12 @@ class Circuit:
             return self.trial_until
         return 0
 
+    def counted(self, since_us: int) -> int:
+        """How many failures count: while it is closed, those of the window that has begun then."""
+        if self.state != CLOSED:
+            return len(self.failures)
+        return sum(at >= since_us for at in self.failures)
+
 
 class BreakerView(Struct, frozen=True, kw_only=True):
     """A breaker as people see it. `until`: when one call is tried (UTC microseconds)."""
@@ -129,6 +135,9 @@ class CircuitBreaker:
             circuit = self._circuits.get(key)
             if circuit is not None and circuit.state != CLOSED:
                 circuit.state, circuit.trial_until, trial = HALF_OPEN, now + TRIAL_US, True
+        if trial:
+            # Should it never end, nobody else would tell those who wait that its place is free.
+            self._clock.call_at(now + TRIAL_US, self._waker.calls_possible)
         return 0, trial
 
     def ended(self, workspace: str, connector: str, result: object, *, trial: bool) -> None:
@@ -139,6 +148,8 @@ class CircuitBreaker:
         for key in {(workspace, ""), (workspace, connector)}:
             circuit = self._circuits.get(key)
             if circuit is None:
+                if not failed:
+                    continue
                 self._forget_some()
                 circuit = self._circuits[key] = Circuit()
             self._ended(key, circuit, failed=failed, trial=trial)
@@ -163,10 +174,12 @@ class CircuitBreaker:
 
     def list(self, workspace: str) -> list[BreakerView]:
         """The breakers that have counted failures, or are not closed."""
+        since = self._clock.now_us() - WINDOW_US
+        found = [(connector, c) for (name, connector), c in self._circuits.items() if name == workspace]
         return [
-            BreakerView(connector=connector, state=c.state, failures=len(c.failures), until=c.until)
-            for (name, connector), c in sorted(self._circuits.items())
-            if name == workspace
+            BreakerView(connector=connector, state=c.state, failures=c.counted(since), until=c.until)
+            for connector, c in sorted(found, key=lambda each: each[0])
+            if c.state != CLOSED or c.counted(since)
         ]
 
     def _forget_some(self) -> None:
@@ -175,7 +188,7 @@ class CircuitBreaker:
             return
         since = self._clock.now_us() - WINDOW_US
         for key, circuit in list(self._circuits.items()):
-            if circuit.state == CLOSED and (not circuit.failures or circuit.failures[-1] < since):
+            if circuit.state == CLOSED and not circuit.counted(since):
                 del self._circuits[key]
 
     async def close(self) -> None:

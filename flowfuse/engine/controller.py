@@ -215,8 +215,8 @@ class ExecutionController:
         if claim is not None:
             run.also.append(claim(run.id))
         self.walker.accept(run)
-        held = plan.workflow.settings.concurrency > 0 and mode != "test"
-        room = not held and self._has_room() and not self.breaker.blocked_until(workspace)
+        held = self.waits_for(plan, mode)
+        room = held is None and self._has_room() and not self.breaker.blocked_until(workspace)
         self.enter(run)
         if room:
             self._timers.start(run)
@@ -224,9 +224,8 @@ class ExecutionController:
             self.walker.advance(run)
         else:
             run.state, run.started, run.since = State.pending, None, None
-            if held:
-                run.waiting = HELD
-            else:
+            run.waiting = held
+            if held is None:
                 self._queue.pending += 1
                 self._queue.unsaved += 1
             self.flush(run)
@@ -301,11 +300,23 @@ class ExecutionController:
 
     def _has_room(self) -> bool:
         """Whether a run may begin at once: there is a place, nobody is before it, nobody must be alone."""
-        return len(self.runs) < self._max_running and self.may_wake() and self._queue.pending == 0
+        return len(self.runs) < self._max_running and self.may_wake() and not self._queue.claimable
 
     def room(self) -> bool:
         """Whether one more run may be in memory now (for Admission)."""
         return len(self.runs) < self._max_running and self.may_wake() and not self.draining
+
+    def waits_for(self, plan: Plan, mode: str) -> str | None:
+        """What a new run waits for beside a free place: its turn, where its workflow has a limit."""
+        limited = plan.workflow.settings.concurrency > 0 and mode != "test"
+        return HELD if limited else None
+
+    def kept(self, workspace: str, workflow: str, waiting: str | None) -> None:
+        """A pending run was committed as a row (for Copies): it begins when its turn comes."""
+        if waiting is None:
+            self._work.set()
+        else:
+            self._admission.look((workspace, workflow))
 
     async def plan_of(self, workspace: str, content_id: int) -> Plan:
         """The compiled form of a run's pinned content. Raises MissingType, NotFound."""
@@ -330,9 +341,12 @@ class ExecutionController:
         segment = run.take_segment()
         launches, run.launches = run.launches, []
         blobs, run.blobs = run.blobs, []
-        if run.state in TERMINAL:
+        # The end is recorded once; what is committed behind it ends nothing a second time.
+        last = run.state in TERMINAL and segment is not None
+        if last:
             self._note_what_follows(run)
         also, run.also = run.also, []
+        noted, run.noted = run.noted, False
         insert = update = delivery = None
         if not run.inserted:
             insert, delivery = row_of(run), run.delivery
@@ -345,10 +359,9 @@ class ExecutionController:
             kept = (raw, first, workspace, self._state.stored(workspace, data, run.plan))
         run.committing += 1
         run.leaving += len(launches)
-        last = run.state in TERMINAL
         waits = run.waiting is not None and run.state is RUNNING
         ready = last or waits or run.state is State.paused or run.answer is not None
-        callback = partial(self._committed, run, launches, segment, insert is not None, ready, last)
+        callback = partial(self._committed, run, launches, segment, insert is not None, ready, last, noted)
         self._executions.database.submit(
             ExecutionWrite(
                 self._executions,
@@ -379,6 +392,7 @@ class ExecutionController:
         accepted: bool,
         ready: bool,
         last: bool,
+        noted: bool,
         number: int | None,
         error: BaseException | None,
     ) -> None:
@@ -396,8 +410,7 @@ class ExecutionController:
             self._admission.look((run.workspace, run.workflow_id))
         if run.broken:
             return
-        if run.noted:
-            run.noted = False
+        if noted:
             self._bus.publish(FollowUpNoted())
         for launch in launches:
             launch()
@@ -477,9 +490,8 @@ class ExecutionController:
             due = run.wake_at()
             if due is not None:
                 self._wakes.by(due)
-        if self._admission.waiting:
-            self._admission.look_everywhere()
-        if self._queue.pending or self._stored.left_over:
+        self._admission.room_again()
+        if self._queue.claimable or self._stored.left_over:
             self._work.set()
         self._check_idle()
 
@@ -503,6 +515,7 @@ class ExecutionController:
 
     def calls_possible(self) -> None:
         """A breaker is not in the way any more (for CircuitBreaker)."""
+        self._queue.barred = 0
         self._work.set()
         self._wakes.by(self.clock.now_us())
 
@@ -579,3 +592,8 @@ class ExecutionController:
         self._bus.publish(RunFinished(*ids, state, row["created"], self.clock.now_us()))
         self._admission.ended(ids[:2])
         self._bus.publish(FollowUpNoted())
+
+    def paused_as_row(self, row: sqlite3.Row) -> None:
+        """A run that could not be loaded was paused: nobody waits for its answer, its place is free."""
+        self._answers.tell_state(bytes(row["id"]), State.paused)
+        self._admission.ended((row["workspace_id"], row["workflow_id"]))

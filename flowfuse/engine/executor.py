@@ -25,12 +25,14 @@ from flowfuse.engine.plan import NodePlan
 from flowfuse.engine.records import ATTEMPT, DONE, blob_of
 from flowfuse.engine.run import UNANSWERED, Run
 from flowfuse.engine.sensitive import sensitive_texts, without
-from flowfuse.errors import ExpressionFailed, NodeFailed, NodeTimeout, OutputInvalid
+from flowfuse.errors import ExpressionFailed, NodeFailed, NodeTimeout, OutputInvalid, Unavailable
 from flowfuse.expression import Heavy
 from flowfuse.large_json import is_large
 from flowfuse.model import Answer, NodeError, Retry, Value, seconds
-from flowfuse.node import Outcome, Output, Params
+from flowfuse.node import Outcome, Output, Params, Wait
 
+ROOM_US = 10 * 1_000_000
+"""After so long it is seen again whether runs are accepted."""
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
@@ -214,13 +216,19 @@ class Context:
         timeout = self._node.timeout
         return 0 if timeout is None else self._frame.run.now_us + int(timeout * 1e6)
 
-    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str:
-        """Start a run of another workflow for this node; its id. Raises CallFailed."""
+    async def call_workflow(self, workflow: str, value: Value, *, waits: bool) -> str | Wait:
+        """Start a run of another workflow for this node; its id. Raises CallFailed.
+
+        Where no run is accepted now (draining, a full disk or queue), the wait that the node has to give.
+        """
         frame = self._frame
         key = f"{self.idempotency_key()}/{self.attempt}"
-        return await self._executor.caller.call(
-            frame.run, self.node, frame.path_text, workflow, value, key, waits=waits
-        )
+        try:
+            return await self._executor.caller.call(
+                frame.run, self.node, frame.path_text, workflow, value, key, waits=waits
+            )
+        except Unavailable:
+            return Wait(self._executor.clock.now_us() + ROOM_US, "room", self.attempt)
 
     async def credential(self) -> Any:
         """Open the node's credential, now."""

@@ -30,7 +30,7 @@ from flowfuse.errors import (
     Unavailable,
 )
 from flowfuse.events import EventBus, FollowUpNoted
-from flowfuse.model import ExecutionDetail, State
+from flowfuse.model import TERMINAL, ExecutionDetail, State
 from flowfuse.node import Output
 
 log = logging.getLogger("flowfuse.engine")
@@ -57,7 +57,12 @@ class FollowUps:
         self._clock, self._rows, self._executions = clock, rows, executions
         self._workflows, self._history, self._controller = workflows, history, controller
         self._wake = asyncio.Event()
+        self._behind = 0
         bus.listen(FollowUpNoted, lambda _: self._wake.set())
+
+    async def leave_others(self) -> None:
+        """What was noted before now is for the next process."""
+        self._behind = await self._rows.newest()
 
     async def work(self) -> None:
         """The loop that does what was noted. Never returns."""
@@ -75,7 +80,7 @@ class FollowUps:
 
     async def _round(self) -> bool:
         """Do all that can be done; whether nothing is left."""
-        complete, number = True, 0
+        complete, number = True, self._behind
         try:
             while batch := await self._rows.after(number, BATCH):
                 for each in batch:
@@ -112,13 +117,21 @@ class FollowUps:
 
     async def _ended(self, each: FollowUp) -> bool:
         """Let the caller's node go on with the result, or with the error."""
-        detail = await self._history.detail(each.workspace, id_text(each.execution), plain=True)
-        parent = await self._executions.parent_of(each.workspace, id_text(each.execution))
-        if parent is None or detail.execution.finished is None:
+        execution = await self._executions.get(each.workspace, id_text(each.execution))
+        parent = await self._executions.parent_of(each.workspace, execution.id)
+        if parent is None or execution.finished is None:
             return True
         caller = msgspec.json.decode(parent, type=Caller)
+        try:
+            waits = State[(await self._executions.get(each.workspace, caller.execution)).state]
+        except NotFound:
+            return True
+        if waits is not State.running:
+            # A paused one is told when it runs again; what there is to tell is read then, not each time.
+            return waits in TERMINAL
+        detail = await self._history.detail(each.workspace, execution.id, plain=True)
         return await self._controller.orders.child_ended(
-            each.workspace, caller.execution, caller.node, caller.path, detail.execution.id, _outcome(detail)
+            each.workspace, caller.execution, caller.node, caller.path, execution.id, _outcome(detail)
         )
 
     async def _failed(self, each: FollowUp) -> bool:

@@ -44,6 +44,7 @@ _WAITING = {
     "approval": "approving",
     "workflow": "calling",
     "breaker": "waiting",
+    "room": "waiting",
 }
 """What a node that waits is said to be doing, by what it waits for."""
 

@@ -20,7 +20,7 @@ from flowfuse.engine.replay import answer_question
 from flowfuse.engine.run import Run, Waiting
 from flowfuse.engine.timers import Timers
 from flowfuse.engine.walker import Walker
-from flowfuse.errors import Conflict, IllegalTransition, NodeFailed, NotFound, RequestInvalid
+from flowfuse.errors import Conflict, IllegalTransition, NodeFailed, NotFound, RequestInvalid, Unavailable
 from flowfuse.model import TERMINAL, State, Value, check_transition
 from flowfuse.node import Output
 
@@ -89,17 +89,26 @@ class Orders:
     async def cancel(self, workspace: str, execution: str) -> None:
         """Stop a run for good; a running effect is ended."""
         async with self._turn(execution) as raw:
-            if await self._cancel_row(workspace, raw):
+            if await self._cancel_row(workspace, raw, State.pending):
                 return
-            async with self._run(workspace, raw, State.cancelled) as run:
-                run.now_us = self._clock.now_us()
-                run.ready.clear()
-                run.launches.clear()
-                self._host.walker.end_tasks(run)
-                for each in run.waits.values():
-                    self._host.walker.let_go(run, each)
-                run.move(State.cancelled, "cancelled")
-                await self._host.committed(run)
+            try:
+                async with self._run(workspace, raw, State.cancelled) as run:
+                    await self._cancel_run(run)
+            except (IllegalTransition, NotFound, Unavailable):
+                raise
+            except Exception:
+                # What cannot be read can still be put an end to.
+                if not await self._cancel_row(workspace, raw, State.paused):
+                    raise
+
+    async def _cancel_run(self, run: Run) -> None:
+        run.now_us = self._clock.now_us()
+        run.ready.clear()
+        self._host.walker.end_tasks(run)
+        for each in run.waits.values():
+            self._host.walker.let_go(run, each)
+        run.move(State.cancelled, "cancelled")
+        await self._host.committed(run)
 
     async def answer(
         self, workspace: str, execution: str, node: str, path: str, answer: str, output: Value
@@ -215,14 +224,14 @@ class Orders:
             raise NotFound(what="execution", id=id_text(raw))
         return State(row["state"])
 
-    async def _cancel_row(self, workspace: str, raw: bytes) -> bool:
-        """Cancel a run that is only a row: one that waits for a free place, or is paused."""
+    async def _cancel_row(self, workspace: str, raw: bytes, state: State) -> bool:
+        """Cancel a run that is only a row, where it is in that state: nothing of it has to be let go."""
         run = self._host.runs.get(raw)
         if run is not None and run.state is State.pending and run.accepted is not None:
             await run.accepted
         if raw in self._host.runs:
             return False
-        row = await self._queue.cancel_row(workspace, raw, self._clock.now_us())
+        row = await self._queue.cancel_row(workspace, raw, state, self._clock.now_us())
         if row is None:
             return False
         self._host.ended_as_row(row, State.cancelled)

@@ -7,14 +7,16 @@ known to have been under way.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from flowfuse.data.database import Database
+from flowfuse.data.database import Database, FunctionWrite
 from flowfuse.data.follow_ups import note
 from flowfuse.engine import records
 from flowfuse.model import NodeError, State, json_bytes
@@ -45,6 +47,29 @@ class Held(msgspec.Struct, frozen=True):
     content_id: int
 
 
+class _Claim(FunctionWrite):
+    """A claim that is counted as soon as its commit is told.
+
+    Counted by whoever awaits it, it would miss what is accepted and told in between.
+    """
+
+    __slots__ = ("_count",)
+
+    def __init__(
+        self,
+        function: Callable[[sqlite3.Connection], Any],
+        future: asyncio.Future[Any],
+        count: Callable[[Any], None],
+    ) -> None:
+        super().__init__(function, future)
+        self._count = count
+
+    def settled(self, result: Any, error: BaseException | None) -> None:
+        if error is None:
+            self._count(result)
+        super().settled(result, error)
+
+
 class QueueManager:
     """Pending, waiting and interrupted executions, as rows."""
 
@@ -55,6 +80,11 @@ class QueueManager:
         """How many executions wait for a free place; kept beside the rows, so that nobody counts them."""
         self.unsaved = 0
         """How many of them have their acceptance still to be committed."""
+        self.barred = 0
+        """How many of them wait behind a breaker, as far as the last claim saw: no claim would get one."""
+        self.own_only = False
+        """Whether only what this process has accepted is taken, and all else left as it is."""
+        self._clean = True
 
     async def open(self) -> bool:
         """Begin a new epoch of ownership; whether the last one ended without a shutdown."""
@@ -69,11 +99,20 @@ class QueueManager:
             ).fetchone()
             return epoch, clean, int(found[0])
 
-        self.epoch, clean, self.pending = await self._database.write(begin)
-        return not clean
+        self.epoch, self._clean, pending = await self._database.write(begin)
+        self.pending = 0 if self.own_only else pending
+        return not self._clean
+
+    @property
+    def _ours(self) -> str:
+        """The condition on rows that may be taken."""
+        return f"AND epoch = {self.epoch} " if self.own_only else ""
 
     async def close_cleanly(self) -> None:
         """Note that everything was drained: the next start counts no process death."""
+        if self.own_only and not self._clean:
+            # What the process before has left under way is still to be counted.
+            return
         await self._database.write(lambda connection: _set_meta(connection, "clean_shutdown", 1))
 
     async def recover(self, *, died: bool) -> Recovered:
@@ -82,6 +121,8 @@ class QueueManager:
         `died_at` is how far the run had come at the last death: further now, and the count begins anew.
         """
         last = self.epoch - 1
+        if self.own_only:
+            return Recovered()
 
         def count(connection: sqlite3.Connection) -> list[sqlite3.Row]:
             if died:
@@ -119,7 +160,7 @@ class QueueManager:
             # The state is written out: a partial index serves only what is known without parameters.
             rows = connection.execute(
                 "SELECT workspace_id, id FROM executions INDEXED BY executions_pending WHERE state = 0 "
-                f"AND waiting IS NULL {others}ORDER BY priority DESC, id LIMIT ?",
+                f"AND waiting IS NULL {self._ours}{others}ORDER BY priority DESC, id LIMIT ?",
                 (*blocked, limit),
             ).fetchall()
             connection.executemany(
@@ -128,32 +169,55 @@ class QueueManager:
             )
             return [(row["workspace_id"], bytes(row["id"])) for row in rows]
 
-        claimed: list[tuple[str, bytes]] = await self._database.write(claim)
-        if blocked:
-            # Those that are left out are still pending.
-            self.pending = max(0, self.pending - len(claimed))
-            return claimed
-        # Fewer than asked for were all there are, but for those that are just being accepted.
-        self.pending = max(0, self.pending - len(claimed)) if len(claimed) == limit else self.unsaved
-        return claimed
+        def count(claimed: list[tuple[str, bytes]]) -> None:
+            if blocked or len(claimed) == limit:
+                # Those that are left out are still pending.
+                self.pending = max(0, self.pending - len(claimed))
+            else:
+                # Fewer than asked for were all there are, but for those that are just being accepted.
+                self.pending = self.unsaved
+            self.barred = self.pending - self.unsaved if len(claimed) < limit else 0
 
-    async def cancel_row(self, workspace: str, raw: bytes, now_us: int) -> sqlite3.Row | None:
-        """Cancel a run that is pending or paused; None where it is neither. Its row as it was."""
-        states = (State.pending, State.paused)
+        future: asyncio.Future[list[tuple[str, bytes]]] = asyncio.get_running_loop().create_future()
+        self._database.submit(_Claim(claim, future, count))
+        return await future
+
+    @property
+    def claimable(self) -> bool:
+        """Whether a claim may get a run."""
+        return self.pending > self.barred
+
+    @contextmanager
+    def accepting(self, waiting: str | None) -> Iterator[None]:
+        """A pending row is committed within; it counts where it waits for a free place alone."""
+        count = 1 if waiting is None else 0
+        self.pending += count
+        self.unsaved += count
+        try:
+            yield
+        except BaseException:
+            self.pending = max(0, self.pending - count)
+            raise
+        finally:
+            self.unsaved -= count
+
+    async def cancel_row(self, workspace: str, raw: bytes, state: State, now_us: int) -> sqlite3.Row | None:
+        """Cancel a run that is in that state, as a row; None where it is not. Its row as it was."""
 
         def cancel(connection: sqlite3.Connection) -> sqlite3.Row | None:
-            return _end_row(connection, workspace, raw, states, State.cancelled, "cancelled", None, now_us)
+            return _end_row(connection, workspace, raw, (state,), State.cancelled, "cancelled", None, now_us)
 
         row: sqlite3.Row | None = await self._database.write(cancel)
         if row is not None and State(row["state"]) is State.pending and row["waiting"] is None:
             self.pending = max(0, self.pending - 1)
+            self.barred = 0
         return row
 
     async def held_workflows(self) -> list[tuple[str, str]]:
         """The workflows that have held runs."""
         rows = await self._database.rows(
             "SELECT DISTINCT workspace_id, workflow_id FROM executions INDEXED BY executions_held "
-            "WHERE state = 0 AND waiting IS NOT NULL"
+            f"WHERE state = 0 AND waiting IS NOT NULL {self._ours}"
         )
         return [(row["workspace_id"], row["workflow_id"]) for row in rows]
 
@@ -161,7 +225,7 @@ class QueueManager:
         """The held run that is next by priority and age."""
         row = await self._database.row(
             "SELECT id, content_id FROM executions INDEXED BY executions_held WHERE state = 0 "
-            "AND waiting IS NOT NULL AND workspace_id = ? AND workflow_id = ? "
+            f"AND waiting IS NOT NULL AND workspace_id = ? AND workflow_id = ? {self._ours}"
             "ORDER BY priority DESC, id LIMIT 1",
             (workspace, workflow),
         )
@@ -173,7 +237,7 @@ class QueueManager:
         def admit(connection: sqlite3.Connection) -> bool:
             active = connection.execute(
                 "SELECT count(*) FROM executions INDEXED BY executions_active "
-                "WHERE state = 1 AND workspace_id = ? AND workflow_id = ?",
+                f"WHERE state = 1 AND workspace_id = ? AND workflow_id = ? {self._ours}",
                 (held.workspace, held.workflow),
             ).fetchone()
             if limit and active[0] >= limit:
@@ -191,7 +255,7 @@ class QueueManager:
         """The run of a workflow that has been running for longest."""
         row = await self._database.row(
             "SELECT id FROM executions INDEXED BY executions_active WHERE state = 1 "
-            "AND workspace_id = ? AND workflow_id = ? ORDER BY id LIMIT 1",
+            f"AND workspace_id = ? AND workflow_id = ? {self._ours}ORDER BY id LIMIT 1",
             (workspace, workflow),
         )
         return None if row is None else bytes(row["id"])
@@ -218,14 +282,22 @@ class QueueManager:
         row: sqlite3.Row | None = await self._database.write(end)
         return row
 
-    async def pause_row(self, workspace: str, raw: bytes, reason: str) -> None:
-        """Pause a run that cannot be loaded, visibly."""
-        await self._database.write(
-            lambda connection: connection.execute(
-                "UPDATE executions SET state = ?, reason = ? WHERE id = ? AND workspace_id = ? AND state = ?",
-                (State.paused, reason, raw, workspace, State.running),
-            )
-        )
+    async def pause_row(
+        self, workspace: str, raw: bytes, reason: str, error: NodeError | None = None
+    ) -> sqlite3.Row | None:
+        """Pause a run that cannot be loaded, visibly; None where it does not run. Whose run it is."""
+        plain = None if error is None else json_bytes(error)
+
+        def pause(connection: sqlite3.Connection) -> sqlite3.Row | None:
+            row: sqlite3.Row | None = connection.execute(
+                "UPDATE executions SET state = ?, reason = ?, error = ? "
+                "WHERE id = ? AND workspace_id = ? AND state = ? RETURNING id, workspace_id, workflow_id",
+                (State.paused, reason, plain, raw, workspace, State.running),
+            ).fetchone()
+            return row
+
+        paused: sqlite3.Row | None = await self._database.write(pause)
+        return paused
 
     async def claim(self, places: list[tuple[str, bytes]]) -> None:
         """Own runs that are continued, before they are."""
@@ -241,7 +313,7 @@ class QueueManager:
         """Waiting executions whose time has come, the earliest first."""
         rows = await self._database.rows(
             "SELECT workspace_id, id FROM executions INDEXED BY executions_wake "
-            "WHERE wake_at IS NOT NULL AND wake_at <= ? AND state = 1 ORDER BY wake_at LIMIT ?",
+            f"WHERE wake_at IS NOT NULL AND wake_at <= ? AND state = 1 {self._ours}ORDER BY wake_at LIMIT ?",
             (now_us, limit),
         )
         return [(row["workspace_id"], bytes(row["id"])) for row in rows]
@@ -250,7 +322,7 @@ class QueueManager:
         """When the next waiting execution is due."""
         row = await self._database.row(
             "SELECT wake_at FROM executions INDEXED BY executions_wake "
-            "WHERE wake_at IS NOT NULL AND state = 1 ORDER BY wake_at LIMIT 1"
+            f"WHERE wake_at IS NOT NULL AND state = 1 {self._ours}ORDER BY wake_at LIMIT 1"
         )
         return None if row is None else int(row["wake_at"])
 

@@ -63,6 +63,10 @@ class Recurrence(Struct, frozen=True):
             yield due
             due += self.every_us
 
+    def steps_between(self, first_us: int, last_us: int) -> int:
+        """How many due moments of an even rhythm lie between two others; 0 for what has none."""
+        return max(0, last_us - first_us) // self.every_us if self.every_us else 0
+
     def grace_us(self, due_us: int) -> int:
         """How late this due moment may be and still fire whatever the policy says."""
         following = self.after(due_us)

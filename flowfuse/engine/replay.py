@@ -95,6 +95,14 @@ class Replay:
                 walker.check(frame)
         walker.check(run.root_frame)
 
+    def stand_still(self) -> None:
+        """After the last record of a run that does not run: it knows what it waits for, nothing goes on."""
+        self._run.replaying = False
+        for key in self._waits:
+            frame, node = self._awaiting[key]
+            if not halted(frame):
+                self._go_on(key, frame, node)
+
     def _go_on(self, key: Key, frame: Frame, node: NodePlan) -> None:
         """A node that waits, is to be repeated, or had its turn coming."""
         run = self._run

@@ -10,12 +10,13 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from flowfuse.clock import Clock, Ids, id_bytes, id_text
+from flowfuse.clock import id_bytes, id_text
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine import records
 from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.copies import Copies, mode_again
 from flowfuse.engine.history import History
 from flowfuse.engine.kept import Kept, keep_all_but_failures, keep_before
 from flowfuse.engine.plan import NodePlan, Plan
@@ -35,12 +36,11 @@ class Retry:
         history: History,
         dead_letters: DeadLetters,
         controller: ExecutionController,
-        ids: Ids,
-        clock: Clock,
+        copies: Copies,
     ) -> None:
         self._executions, self._workflows, self._state = executions, workflows, state
         self._history, self._dead_letters, self._controller = history, dead_letters, controller
-        self._ids, self._clock = ids, clock
+        self._copies = copies
 
     async def retry(
         self,
@@ -79,18 +79,15 @@ class Retry:
         return await self._begin_kept(workspace, found, kept, plan)
 
     async def _begin_kept(self, workspace: str, old: Execution, kept: Kept, plan: Plan) -> str:
-        fresh = self._ids.new()
-        first, segments = 1, []
+        seq, segments = 0, []
         for base, left in kept.segments:
             data = records.segment(base, [records.again(record) for record in left])
-            segments.append((first, self._state.stored(workspace, data, plan)))
-            first += len(left)
-        await self._executions.copy(
-            workspace, old.id, fresh, segments, epoch=self._controller.epoch, now_us=self._clock.now_us(),
-            root=fresh if kept.discarded else None, also=self._settles(workspace, old, fresh),
+            segments.append((seq + 1, self._state.stored(workspace, data, plan)))
+            seq += len(left)
+        return await self._copies.begin(
+            workspace, old, plan, segments, seq, own_root=kept.discarded,
+            also=lambda fresh: self._settles(workspace, old, fresh),
         )  # fmt: skip
-        await self._controller.continue_stored(workspace, fresh)
-        return id_text(fresh)
 
     async def _begin_anew(
         self, workspace: str, old: Execution, *, published: bool, value: Value | UnsetType
@@ -109,7 +106,7 @@ class Retry:
             )
         given = (await self._history.detail(workspace, old.id, plain=True)).input if value is UNSET else value
         run = self._controller.start(
-            workspace, old.workflow, content.id, plan, old.trigger, given, mode=old.mode,
+            workspace, old.workflow, content.id, plan, old.trigger, given, mode=mode_again(old),
             claim=lambda fresh: _all(self._settles(workspace, old, fresh)),
         )  # fmt: skip
         assert run.accepted is not None

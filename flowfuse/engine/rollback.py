@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flowfuse.clock import Clock, Ids, id_text
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine import records
 from flowfuse.engine.controller import ExecutionController
+from flowfuse.engine.copies import Copies
 from flowfuse.engine.history import History
 from flowfuse.engine.state import StateManager
 from flowfuse.errors import NotFound
@@ -20,11 +20,10 @@ class Rollback:
         state: StateManager,
         history: History,
         controller: ExecutionController,
-        ids: Ids,
-        clock: Clock,
+        copies: Copies,
     ) -> None:
         self._executions, self._state, self._history = executions, state, history
-        self._controller, self._ids, self._clock = controller, ids, clock
+        self._controller, self._copies = controller, copies
 
     async def restart(self, workspace: str, execution: str, checkpoint: int) -> str:
         """Start from a checkpoint, with the same root; the new execution's id.
@@ -46,9 +45,5 @@ class Rollback:
             for first, data in await self._executions.segments(workspace, execution)
             if first <= last
         ]
-        fresh = self._ids.new()
-        await self._executions.copy(
-            workspace, execution, fresh, kept, epoch=self._controller.epoch, now_us=self._clock.now_us()
-        )
-        await self._controller.continue_stored(workspace, fresh)
-        return id_text(fresh)
+        old = await self._executions.get(workspace, execution)
+        return await self._copies.begin(workspace, old, plan, kept, last)

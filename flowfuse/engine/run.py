@@ -38,6 +38,12 @@ class Waiting(msgspec.Struct, frozen=True):
     data: Value = None
 
 
+def behind(waiting: Waiting) -> tuple[int, str]:
+    """Which attempt is made behind a wait, and to which connector; the first versions kept no connector."""
+    data: Any = waiting.data
+    return (data, "") if isinstance(data, int) else (data[0], data[1])
+
+
 class Work:
     """A task of a run: an effect's attempt, or (attempt 0) an expression too large for the event loop."""
 
@@ -167,7 +173,7 @@ class Run:
         self.root = root if root is not None else id
         self.parent = parent  # who called this run, as JSON
         self.resume_url: Callable[[bytes], str] = lambda raw: ""
-        self.noted = False  # whether the commit under way notes something to follow
+        self.noted = False  # whether the next commit notes something to follow
         self.state = State.running
         self.created = self.now_us = self.base_us = now_us
         self.started: int | None = now_us

@@ -19,7 +19,7 @@ import msgspec
 
 from flowfuse.clock import RECHECK_SECONDS, Clock
 from flowfuse.data.schedules import ScheduleRepository, claim_due
-from flowfuse.engine.recurrence import Recurrence, iso
+from flowfuse.engine.recurrence import GRACE_US, Recurrence, iso
 from flowfuse.errors import Duplicate, FlowFuseError, Unavailable
 from flowfuse.events import EventBus, TriggersChanged
 from flowfuse.faults import crash_point
@@ -32,7 +32,7 @@ CATCH_UP_MOST = 100
 BATCH = 100
 AGAIN_SECONDS = 1.0
 # Going through a long time of every-minute moments takes a while; it is then done beside the event loop.
-_LONG_US = 86400 * 1_000_000
+_LONG_US = 3600 * 1_000_000
 
 
 class Starter(Protocol):
@@ -200,14 +200,21 @@ def what_is_due(recurrence: Recurrence, catch_up: str, first_us: int, now_us: in
     """
     keep = {"none": 0, "last": 1, "all": CATCH_UP_MOST}[catch_up]
     chosen: deque[int] = deque(maxlen=keep)
-    skipped_from, missed, fires = None, 0, []
+    fires: list[int] = []
     following: int | None = first_us
-    moments = recurrence.all_after(first_us - 1)
-    for moment in moments:
+    late = now_us - GRACE_US
+    missed = recurrence.steps_between(first_us, late) - keep
+    skipped_from = recurrence.after(first_us - 1) if missed > 0 else None
+    if skipped_from is None:
+        missed = 0
+    else:
+        # Of what is neither fired nor chosen nothing but the number is asked for.
+        first_us = skipped_from + missed * recurrence.every_us
+    for moment in recurrence.all_after(first_us - 1):
         if moment > now_us:
             following = moment
             break
-        if now_us - moment <= recurrence.grace_us(moment):
+        if moment >= late and now_us - moment <= recurrence.grace_us(moment):
             fires.append(moment)
             continue
         missed += 1

@@ -29,6 +29,8 @@ log = logging.getLogger("flowfuse.engine")
 
 POISON = NodeError("poison", "The server stopped three times in a row while this run was under way.")
 
+UNREADABLE = NodeError("unreadable", "What is stored of this run cannot be read; the server's log says more.")
+
 
 class Host(Protocol):
     """What taking up stored runs asks of the controller."""
@@ -48,6 +50,9 @@ class Host(Protocol):
 
     def ended_as_row(self, row: sqlite3.Row, state: State) -> None:
         """A run that was not in memory has ended."""
+
+    def paused_as_row(self, row: sqlite3.Row) -> None:
+        """A run that is not in memory was paused."""
 
     def work_waits(self) -> None:
         """There is something to claim or to read again."""
@@ -133,7 +138,7 @@ class StoredRuns:
     async def _claim(self, room: int) -> list[tuple[str, bytes]]:
         resume = self._recovered.resume
         if not resume:
-            if not self._queue.pending:
+            if not self._queue.claimable:
                 return []
             blocked = self._breaker.blocked_workspaces()
             return await self._queue.claim_pending(room, self._clock.now_us(), blocked)
@@ -160,12 +165,24 @@ class StoredRuns:
             self._not_alone(raw)
             self.read_again_later(workspace, raw)
             raise
-        except FlowFuseError as error:
-            log.error("Run %s cannot be continued: %s", id_text(raw), error)
-            self._not_alone(raw)
+        except sqlite3.Error:
+            # The database's trouble, not the run's.
+            raise
+        except Exception as error:
+            await self._set_aside(workspace, raw, error)
             return
         if run.state is RUNNING:
             self._host.walker.advance(run)
+
+    async def _set_aside(self, workspace: str, raw: bytes, error: Exception) -> None:
+        """A run that cannot be loaded is paused: else it would be taken again and again."""
+        known = isinstance(error, FlowFuseError)
+        log.error("Run %s cannot be continued: %s", id_text(raw), error, exc_info=not known)
+        self._not_alone(raw)
+        told = NodeError(error.code, error.message) if isinstance(error, FlowFuseError) else UNREADABLE
+        row = await self._queue.pause_row(workspace, raw, told.code, told)
+        if row is not None:
+            self._host.paused_as_row(row)
 
     def _not_alone(self, raw: bytes) -> None:
         if self._alone == raw:
@@ -208,7 +225,7 @@ class StoredRuns:
         if state is RUNNING:
             self._hand_over(run, replay)
         else:
-            run.replaying = False
+            replay.stand_still()
         return run
 
     def _hand_over(self, run: Run, replay: Replay) -> None:

@@ -22,8 +22,8 @@ from flowfuse.engine.executor import NodeExecutor, as_node_error, error_route, p
 from flowfuse.engine.frame import Frame, halted, scope_result
 from flowfuse.engine.loops import Loops, LoopState, inside
 from flowfuse.engine.plan import Arrow, NodePlan
-from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Repeat, Run, Waiting, Work
-from flowfuse.errors import FlowFuseError, NodeFailed, NodeTimeout, WaitExpired
+from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Repeat, Run, Waiting, Work, behind
+from flowfuse.errors import FlowFuseError, NodeFailed, NodeTimeout, UnknownFault, WaitExpired
 from flowfuse.expression import Heavy
 from flowfuse.faults import crash_point
 from flowfuse.model import RUNNING, NodeError, State, Value
@@ -32,6 +32,8 @@ from flowfuse.node import LogNote, Outcome, Output, Params, Wait
 log = logging.getLogger("flowfuse.engine")
 
 SLICE_SECONDS = 0.004
+ATTEMPTED_AGAIN = ("breaker", "room")
+"""Waits behind which the attempt itself is made: for calls to be possible, for runs to be accepted."""
 
 
 class Host(Protocol):
@@ -45,12 +47,6 @@ class Host(Protocol):
 
     def live(self, run: Run, node: NodePlan, frame: Frame) -> None:
         """An attempt has left: tell whoever watches."""
-
-
-class UnknownFault(NodeFailed):
-    """A defect in node code; the log has the traceback, the run only this sentence."""
-
-    code = "internal"
 
 
 class Walker:
@@ -383,7 +379,7 @@ class Walker:
             connector = node.type.connector_of(params)
             until, trial = self.breaker.admit(frame.run.workspace, connector)
             if until:
-                self.wait(frame, node, Wait(until, "breaker", attempt), attempt, first_us)
+                self.wait(frame, node, Wait(until, "breaker", [attempt, connector]), attempt, first_us)
                 return
         self.executor.begin(frame, node, attempt, at_us or first_us)
         frame.active += 1
@@ -394,6 +390,8 @@ class Walker:
     ) -> None:
         run = frame.run
         if run.state is not RUNNING and run.state is not State.paused:
+            if trial:
+                self.breaker.released(run.workspace, node.type.connector_of(params))
             return
         if run.failures and halted(frame):
             # Something failed while the attempt was being committed: it does not leave any more.
@@ -564,7 +562,7 @@ class Walker:
         self._effect_ended(waiting.frame, waiting.node, result, waiting.attempt, waiting.first_us)
 
     def _is_due(self, waiting: Waiting, run: Run) -> bool:
-        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace):
+        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace, behind(waiting)[1]):
             # It may have closed before its time.
             return True
         return 0 < waiting.until_us <= run.now_us
@@ -592,9 +590,9 @@ class Walker:
         for key in due:
             # One that ended badly may have stopped the frame, and taken the other waits with it.
             waiting = run.waits.get(key)
-            if waiting is not None and waiting.why == "breaker":
+            if waiting is not None and waiting.why in ATTEMPTED_AGAIN:
                 del run.waits[key]
-                self.attempt_again(waiting.frame, waiting.node, waiting.data, waiting.first_us)
+                self.attempt_again(waiting.frame, waiting.node, behind(waiting)[0], waiting.first_us)
             elif waiting is not None:
                 self.end_wait(run, waiting, self._over(run, waiting))
         self.advance(run)

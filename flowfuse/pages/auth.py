@@ -155,12 +155,11 @@ class AuthManager:
     async def sign_in(self, email: str, password: str, client: Client, instead_of: str = "") -> Opened:
         """By password. Raises WrongPassword, TooManyAttempts."""
         account, address = f"account {email.strip().lower()[:200]}", f"address {client.ip}"
-        self._attempts.check((account, PER_ACCOUNT), (address, PER_ADDRESS))
-        secrets = await self._accounts.secrets(email=email) if email.strip() else None
-        right, better = await self._passwords.check(password, secrets.password if secrets else None)
-        if not right or secrets is None:
-            self._attempts.fail(account, address)
-            raise WrongPassword(reason=self._say_left(account))
+        with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
+            secrets = await self._accounts.secrets(email=email) if email.strip() else None
+            right, better = await self._passwords.check(password, secrets.password if secrets else None)
+            if not right or secrets is None:
+                raise WrongPassword(reason=self._say_left(account))
         if better is not None:
             await self._accounts.change(secrets.user, password=better)
         if secrets.totp is not None:
@@ -175,11 +174,10 @@ class AuthManager:
         if found is None or found.expires < self._clock.now_us():
             raise SignInNeeded()
         account, address = f"code {found.user}", f"address {client.ip}"
-        self._attempts.check((account, PER_ACCOUNT), (address, PER_ADDRESS))
-        secrets = await self._accounts.secrets(user=found.user)
-        if secrets is None or not await self.check_code(secrets, code):
-            self._attempts.fail(account, address)
-            raise WrongPassword(reason=f"The code is not right. {self._tries(account)}")
+        with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
+            secrets = await self._accounts.secrets(user=found.user)
+            if secrets is None or not await self.check_code(secrets, code):
+                raise WrongPassword(reason=f"The code is not right. {self._tries(account)}")
         self._tickets.pop(digest(ticket), None)
         self._attempts.forget(account)
         return await self.open_session(found.user, client, instead_of)
@@ -198,12 +196,11 @@ class AuthManager:
     async def check_password(self, user: str, password: str, client: Client) -> None:
         """Once more, before something that matters. Raises WrongPassword, TooManyAttempts."""
         account, address = f"again {user}", f"address {client.ip}"
-        self._attempts.check((account, PER_ACCOUNT), (address, PER_ADDRESS))
-        secrets = await self._accounts.secrets(user=user)
-        right, _ = await self._passwords.check(password, secrets.password if secrets else None)
-        if not right:
-            self._attempts.fail(account, address)
-            raise WrongPassword(reason=f"The password is not right. {self._tries(account)}")
+        with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
+            secrets = await self._accounts.secrets(user=user)
+            right, _ = await self._passwords.check(password, secrets.password if secrets else None)
+            if not right:
+                raise WrongPassword(reason=f"The password is not right. {self._tries(account)}")
         self._attempts.forget(account)
 
     async def open_session(self, user: str, client: Client, instead_of: str = "") -> str:

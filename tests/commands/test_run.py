@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -164,3 +171,55 @@ def test_a_workflow_that_runs_another(flowfuse: Command, write: Callable[[str, A
     }
     ended = flowfuse("run", write("parent.json", parent), "--input", "7", "--data", "data", "--json")
     assert (ended.code, ended.json["result"]) == (0, 7)
+
+
+def test_what_a_stopped_server_has_left_is_left_alone(write: Write, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = LocalServer(data).start()
+    waits = {
+        "id": "waits",
+        "nodes": [
+            {"id": "go", "type": "trigger.manual"},
+            {"id": "hold", "type": "action.wait", "config": {"seconds": "100d"}},
+        ],
+        "edges": [{"from": "go", "to": "hold"}],
+    }
+    server.publish(waits)
+    ids = [server.api("POST", "/workflows/waits/run", {}).json["id"] for _ in range(4)]
+    while any(each["waiting"] != "time" for each in server.executions()):
+        pass
+    server.stop()
+    pending, held, due, dying = (UUID(each).bytes for each in ids)
+    with contextlib.closing(sqlite3.connect(data / "flowfuse.db")) as database, database:
+        change = "UPDATE executions SET state = ?, waiting = ?, wake_at = ?, deaths = ? WHERE id = ?"
+        database.execute(change, (0, None, None, 0, pending))
+        database.execute(change, (0, "concurrency", None, 0, held))
+        database.execute(change, (1, "time", 1, 0, due))
+        database.execute(change, (1, None, None, 1, dying))
+        database.execute("UPDATE meta SET value = 0 WHERE key = 'clean_shutdown'")
+        note = "INSERT INTO follow_ups (workspace_id, kind, execution_id) VALUES ('main', 'cancel', ?)"
+        database.execute(note, (due,))
+        before = database.execute(LEFT).fetchall()
+    own = {
+        "id": "waits",
+        "settings": {"concurrency": 1},
+        "nodes": [
+            *DOUBLE["nodes"],
+            {"id": "rest", "type": "action.wait", "config": {"seconds": 0.5}},
+        ],
+        "edges": [{"from": "go", "to": "rest"}, {"from": "rest", "to": "out"}],
+    }
+    command = [sys.executable, "-m", "flowfuse", "run", write("own.json", own), "--input", '{"n": 4}']
+    ended = subprocess.run(
+        [*command, "--json", "--data", str(data)], capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["result"] == {"n": 8}
+    with contextlib.closing(sqlite3.connect(data / "flowfuse.db")) as database:
+        assert database.execute(LEFT).fetchall()[: len(before)] == before
+        assert database.execute("SELECT count(*) FROM follow_ups").fetchone() == (1,)
+        assert database.execute("SELECT value FROM meta WHERE key = 'clean_shutdown'").fetchone() == (0,)
+
+
+LEFT = "SELECT id, state, waiting, wake_at, seq, deaths, epoch FROM executions ORDER BY id"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sqlite3
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flowfuse.data.database import Database, connect, migrate, migration_files
+from flowfuse.data.database import BUSY_SECONDS, Database, connect, migrate, migration_files
 from flowfuse.errors import Conflict, DatabaseUnavailable, MigrationFailed
 from flowfuse.resources import asset_root
 from tests.support.server import request
@@ -205,3 +206,36 @@ def test_the_journal_stays_small_under_load_with_slow_readers_and_is_folded(tmp_
     server.call(server.app.engine.database.fold_journal())
     assert server.app.engine.database.journal_bytes() < 1_000_000
     server.stop()
+
+
+async def test_folding_waits_for_no_reader(database: Database) -> None:
+    await database.write(put("a", 1))
+    with contextlib.closing(connect(database.path, read_only=True)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM meta").fetchall()
+        await database.write(put("b", 1))
+        async with asyncio.timeout(5):
+            await database.fold_journal()
+    assert database.journal_bytes() > 0
+    await database.fold_journal()
+    assert database.journal_bytes() == 0
+    timeout = await database.write(lambda c: c.execute("PRAGMA busy_timeout").fetchone()[0])
+    assert timeout == BUSY_SECONDS * 1000
+
+
+async def test_a_fold_that_fails_takes_no_commit_back(database: Database) -> None:
+    unread: list[sqlite3.Cursor] = []
+
+    def leave_unread(connection: sqlite3.Connection) -> None:
+        # A table that is still being read by the writer itself keeps its journal locked.
+        unread.append(connection.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+                                         "SELECT i, (SELECT count(*) FROM meta) FROM n"))  # fmt: skip
+        unread[0].fetchone()
+
+    await database.write(leave_unread)
+    await asyncio.gather(database.write(put("a", 1)), database.fold_journal())
+    assert database.trouble is None
+    assert await keys(database) == ["a"]
+    await database.write(lambda connection: unread[0].close())
+    await database.fold_journal()
+    assert database.journal_bytes() == 0

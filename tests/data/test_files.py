@@ -6,8 +6,11 @@ import asyncio
 import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +81,39 @@ async def test_what_was_not_finished_leaves_nothing(store: FileStore) -> None:
         async with store.writing("main", limit=CHUNK) as writer:
             await writer.write(b"x" * CHUNK)
             await writer.write(b"x")
+    assert there(store) == []
+
+
+class SlowFolder(type(Path())):  # type: ignore[misc]
+    """A folder on a disk that takes its time."""
+
+    reached, done = threading.Event(), threading.Event()
+
+    def mkdir(self, *how: Any, **more: Any) -> None:
+        self.reached.set()
+        assert self.done.wait(10)
+        super().mkdir(*how, **more)
+
+
+async def test_a_write_that_is_cancelled_leaves_nothing_when_its_thread_is_done(store: FileStore) -> None:
+    store.temporary = SlowFolder(store.temporary)
+    executor = ThreadPoolExecutor()
+    asyncio.get_running_loop().set_default_executor(executor)
+
+    async def write() -> None:
+        async with store.writing("main") as writer:
+            await writer.write(bytes(CHUNK))
+
+    writing = asyncio.create_task(write())
+    while not SlowFolder.reached.is_set():
+        await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+    SlowFolder.done.set()
+    executor.shutdown(wait=True)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+    for _ in range(5):
+        await asyncio.sleep(0)
     assert there(store) == []
 
 

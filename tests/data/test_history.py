@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowfuse.clock import id_text
 from tests.support.local import LocalServer
 from tests.support.people import member, owner
 
@@ -121,6 +122,55 @@ def test_by_number(server: LocalServer) -> None:
     kept = {each["id"] for each in server.executions()}
     assert set(ids) & kept == set(ids[-2:])
     assert waiting in kept
+
+
+def test_what_is_still_to_be_told_stays(server: LocalServer) -> None:
+    server.publish({**WAITS, "nodes": [WAITS["nodes"][0], {"id": "hold", "type": "action.wait_for_call"}]})
+    call = {"id": "call", "type": "action.run_workflow", "config": {"workflow": "waits"}}
+    server.publish(
+        {"id": "calls", "nodes": [WAITS["nodes"][0], call], "edges": [{"from": "go", "to": "call"}]}
+    )
+    parent = server.api("POST", "/workflows/calls/run", {"version": "published"}).json["id"]
+    until(lambda: any(each["workflow"] == "waits" and each["waiting"] for each in server.executions()))
+    child = next(each["id"] for each in server.executions() if each["workflow"] == "waits")
+    assert server.api("POST", f"/executions/{parent}/pause").status < 300
+    server.call(server.app.engine.controller.orders.called("main", child, None, {"body": "told"}))
+    until(lambda: server.api("GET", f"/executions/{child}").json["execution"]["state"] == "completed")
+    make_older(server, [child], 31)
+    assert collect(server) == 0
+    assert server.api("POST", f"/executions/{parent}/resume").status < 300
+    until(lambda: server.api("GET", f"/executions/{parent}").json["execution"]["state"] == "completed")
+    assert server.api("GET", f"/executions/{parent}").json["result"] == {"body": "told"}
+    until(lambda: collect(server) == 1)
+
+
+def test_a_dead_letter_leaves_nothing_behind(server: LocalServer) -> None:
+    fails = {"id": "stop", "type": "action.fail", "config": {"message": "no"}}
+    server.publish(
+        {"id": "fails", "nodes": [WAITS["nodes"][0], fails], "edges": [{"from": "go", "to": "stop"}]}
+    )
+    raw = server.call(fire(server, "fails"))
+    failed = id_text(raw)
+    until(lambda: server.api("GET", f"/executions/{failed}").json["execution"]["state"] == "failed")
+    assert server.api("POST", "/dead-letters/discard", {"ids": [failed]}).status < 300
+    assert rows(server, "SELECT count(*) FROM dead_letters") == [(1,)]
+    make_older(server, [failed], 31)
+    assert collect(server) == 1
+    assert rows(server, "SELECT count(*) FROM dead_letters") == [(0,)]
+
+
+async def fire(server: LocalServer, name: str) -> bytes:
+    """A production run, as a trigger begins it."""
+    engine = server.app.engine
+    content = await engine.workflows.published("main", name)
+    started = await engine.controller.execute("main", name, content, "go", None)
+    return bytes(started.id)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
 
 
 def test_by_size_and_the_disk_gets_it_back(server: LocalServer) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from flowfuse.model import State
 from tests.support.flows import effect, flow, node
-from tests.support.simulation import Crash, Engine, World
+from tests.support.simulation import WORKSPACE, Crash, Engine, World
 
 
 def limited(overlap: str = "queue", concurrency: int = 1, seconds: float = 10, **settings: Any) -> Any:
@@ -136,3 +138,57 @@ def test_a_crash_at_any_commit(world: World, commit: int, when: str) -> None:
         assert engine.finish(run.id).state == "completed"
     assert {entry.value for entry in world.ledger.entries} == {0, 1, 2, 3}
     assert len(world.ledger.keys()) == 4
+
+
+def test_what_is_accepted_beside_a_claim_is_not_forgotten() -> None:
+    world = World(max_running=0)
+    engine = world.boot()
+    content = engine.freeze(flow(effect("a"), edges="start>a"))
+    plan = engine.controller.plan(content)
+
+    async def both() -> list[Any]:
+        claim = asyncio.create_task(engine.queue.claim_pending(64, engine.clock.now_us()))
+        await asyncio.sleep(0)
+        # Committed with the claim, behind it.
+        engine.controller.start(WORKSPACE, "flow", content.id, plan, "start", None)
+        return await claim
+
+    assert engine.do(both()) == []
+    assert [row["state"] for row in world.rows("SELECT state FROM executions")] == [State.pending]
+    assert engine.queue.pending == 1
+    world.close()
+
+
+def named(name: str, **settings: Any) -> Any:
+    return msgspec.structs.replace(limited(**settings), id=name)
+
+
+def test_an_end_looks_at_its_own_workflow_alone(world: World, engine: Engine) -> None:
+    for number in range(20):
+        slow = named(f"slow{number}", seconds=1000)
+        engine.start(slow)
+        engine.start(slow)
+    engine.advance(1)
+    looked: list[str] = []
+    look = engine.queue.next_held
+
+    async def counted(workspace: str, workflow: str) -> Any:
+        looked.append(workflow)
+        return await look(workspace, workflow)
+
+    engine.queue.next_held = counted  # type: ignore[method-assign]
+    for _ in range(10):
+        engine.finish(engine.start(flow(effect("b"), edges="start>b")).id)
+    assert looked == []
+
+
+def test_what_lacks_room_in_memory_goes_on_as_soon_as_there_is_some() -> None:
+    for seed in range(5):
+        world = World(seed=seed, max_running=2)
+        engine = world.boot()
+        flows = [named(f"w{number}", seconds=1, concurrency=2) for number in range(6)]
+        runs = [engine.start(each, number) for number in range(3) for each in flows]
+        engine.advance(30)
+        assert {engine.stored(run.id).state for run in runs} == {"completed"}  # type: ignore[union-attr]
+        assert engine.quiet()
+        world.close()

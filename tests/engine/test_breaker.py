@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from flowfuse.clock import id_text
+from flowfuse.data.breakers import BreakerRepository
+from flowfuse.engine.run import Run
 from flowfuse.errors import ConnectionLost, NodeFailed, NodeTimeout, RemoteError
 from flowfuse.model import Execution
 from flowfuse.node import Catalogue, Output
@@ -224,3 +227,106 @@ def test_a_person_has_it_tried_now(world: World) -> None:
     engine.do(now())
     engine.advance(10)
     assert stored(engine, started.id).state == "completed"
+
+
+def test_a_trial_that_is_cancelled_before_it_leaves_gives_its_place_back(world: World) -> None:
+    engine = boot(world)
+    fail(engine, 50)
+    engine.advance(5 * MINUTES + 1)
+    breaker = engine.controller.breaker
+
+    async def cancel_at_once() -> None:
+        content = await engine.workflows.freeze(WORKSPACE, CALL)
+        plan = engine.controller.plan(content)
+        run = engine.controller.start(WORKSPACE, "flow", content.id, plan, "start", None)
+        assert breaker.blocked_until(WORKSPACE)
+        await engine.controller.cancel(WORKSPACE, id_text(run.id))
+
+    engine.do(cancel_at_once())
+    assert calls(world) == 50
+    assert not breaker.blocked_until(WORKSPACE)
+    assert engine.finish(engine.start(CALL).id).state == "completed"
+
+
+def test_pending_runs_are_claimed_when_a_trial_never_ends(world: World) -> None:
+    engine = boot(world)
+    fail(engine, 50)
+    engine.advance(5 * MINUTES + 1)
+    REMOTE.hangs = True
+    engine.start(CALL)
+    engine.advance(1)
+    REMOTE.hangs = False
+    pending = engine.start(CALL)
+    engine.advance(30)
+    assert stored(engine, pending.id).state == "pending"
+    engine.advance(31)
+    assert stored(engine, pending.id).state == "completed"
+
+
+def test_what_waits_for_one_connector_is_not_tried_when_another_closes(world: World) -> None:
+    engine = boot(world)
+    breaker = engine.controller.breaker
+    rest = node("rest", "action.wait", seconds=20)
+    bad = flow(rest, node("call", "test.remote", value="bad"), edges="start>rest rest>call")
+    waits = engine.start(bad)
+    engine.advance(1)
+
+    async def break_it() -> None:
+        lost = ConnectionLost(method="GET", host="h", reason="reset")
+        for _ in range(50):
+            breaker.ended(WORKSPACE, "bad", lost, trial=False)
+        # The workspace's own has closed again.
+        del breaker._circuits[(WORKSPACE, "")]
+
+    engine.do(break_it())
+    engine.advance(30)
+    assert stored(engine, waits.id).waiting == "breaker"
+    events = len(engine.events(waits.id))
+
+    async def wake() -> None:
+        await BreakerRepository(engine.database).wake(WORKSPACE, engine.clock.now_us())
+        engine.controller.calls_possible()
+
+    for _ in range(5):
+        engine.do(wake())
+        engine.advance(2)
+    assert len(engine.events(waits.id)) == events
+    assert engine.finish(waits.id).state == "completed"
+
+
+def test_only_what_counts_is_listed(world: World) -> None:
+    engine = boot(world)
+    breaker = engine.controller.breaker
+    fail(engine, 3)
+    assert {(each.connector, each.failures) for each in breaker.list(WORKSPACE)} == {("", 3), ("peer", 3)}
+    engine.advance(6 * MINUTES)
+    assert breaker.list(WORKSPACE) == []
+    fail(engine, 50)
+    assert {each.state for each in breaker.list(WORKSPACE)} == {"open"}
+    engine.advance(6 * MINUTES)
+    assert engine.finish(engine.start(CALL).id).state == "completed"
+    assert breaker.list(WORKSPACE) == []
+
+
+def test_an_open_breaker_is_not_in_the_way_of_other_workspaces(world: World) -> None:
+    engine = boot(world)
+    fail(engine, 50)
+    blocked = [engine.start(CALL) for _ in range(5)]
+    engine.advance(1)
+    quick = engine.do(engine.workflows.freeze("other", flow(node("a", "transform.set"), edges="start>a")))
+    plan = engine.controller.plan(quick)
+
+    async def start() -> Run:
+        return engine.controller.start("other", "flow", quick.id, plan, "start", None)
+
+    for _ in range(10):
+        before = world.commits
+        run = engine.do(start())
+        engine.advance(1)
+        # At once, in one commit: neither claimed as a row, nor followed by a claim that gets nothing.
+        assert stored(engine, run.id).state == "completed"
+        assert world.commits == before + 1
+    assert {stored(engine, run.id).state for run in blocked} == {"pending"}
+    engine.order("cancel", blocked[0].id)
+    engine.advance(6 * MINUTES)
+    assert [stored(engine, run.id).state for run in blocked] == ["cancelled", *["completed"] * 4]

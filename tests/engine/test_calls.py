@@ -11,6 +11,7 @@ from flowfuse.clock import id_text
 from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.engine.follow_ups import FollowUps
 from flowfuse.errors import Conflict, NotFound
+from flowfuse.events import RunFinished
 from flowfuse.model import Execution, Workflow
 from tests.support.effects import DetachedNode
 from tests.support.flows import each, effect, flow, node, of, put
@@ -160,6 +161,29 @@ def test_cancelling_the_caller_cancels_the_called(world: World, engine: Engine) 
     assert runs_of(world, engine, "child")[0].state == "cancelled"
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_cancelling_a_paused_caller_cancels_the_called(world: World, engine: Engine, restart: bool) -> None:
+    publish(engine, flow(effect("work", seconds=1000), edges="start>work"), "child")
+    parent = engine.start(
+        flow(
+            each("each", [1, 2], concurrency=2),
+            node("call", "action.run_workflow", workflow="child"),
+            edges="start>each each.item>call",
+        )
+    )
+    engine.advance(2)
+    engine.order("pause", parent.id)
+    engine.advance(2)
+    if restart:
+        world.crash()
+        engine = live(world)
+    engine.order("cancel", parent.id)
+    engine.advance(1)
+    assert engine.stored(parent.id).state == "cancelled"  # type: ignore[union-attr]
+    assert [run.state for run in runs_of(world, engine, "child")] == ["cancelled", "cancelled"]
+    assert engine.quiet()
+
+
 def test_a_timeout_ends_the_called(world: World, engine: Engine) -> None:
     publish(engine, CHILD, "child")
     call = node("call", "action.run_workflow", workflow="child")
@@ -181,6 +205,20 @@ def test_a_paused_caller_is_told_when_it_runs_again(engine: Engine) -> None:
     engine.order("resume", parent.id)
     engine.finish(parent.id)
     assert engine.detail(parent.id).result == {"v": 3}
+
+
+def test_what_a_paused_caller_is_not_told_yet_is_not_read(world: World, engine: Engine) -> None:
+    publish(engine, CHILD, "child")
+    parent = engine.start(CALL, 3)
+    engine.advance(2)
+    engine.order("pause", parent.id)
+    engine.advance(10)
+    assert runs_of(world, engine, "child")[0].state == "completed"
+    world.queries.clear()
+    engine.advance(60)
+    assert not [sql for sql in world.queries if "FROM segments" in sql]
+    engine.order("resume", parent.id)
+    assert engine.finish(parent.id).state == "completed"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -206,6 +244,60 @@ def test_a_crash_at_any_commit_of_a_call(world: World, commit: int, when: str) -
     assert len(runs_of(world, engine, "child")) == len(rows)
     assert len(world.ledger.keys()) == len(rows)
     assert world.rows("SELECT * FROM follow_ups") == []
+
+
+def test_an_end_behind_other_commits_is_told_once_and_at_once() -> None:
+    for seed in range(25):
+        world = World(seed=seed)
+        engine = live(world)
+        publish(engine, waiting("action.wait_for_call"), "child")
+        ends: list[RunFinished] = []
+        engine.bus.listen(RunFinished, ends.append)
+        parent = engine.start(CALL)
+        engine.until(parent.id, lambda row: row.waiting == "workflow")
+        child = runs_of(world, engine, "child")[0]
+        engine.do(engine.controller.orders.called(WORKSPACE, child.id, None, "told"))
+        engine.advance(1)
+        assert engine.stored(parent.id).state == "completed"  # type: ignore[union-attr]
+        assert [id_text(end.execution) for end in ends] == [child.id, id_text(parent.id)]
+        world.close()
+
+
+def test_a_call_waits_while_no_run_is_accepted(world: World, engine: Engine) -> None:
+    publish(engine, CHILD, "child")
+    workflow = flow(
+        effect("before", seconds=5), node("call", "action.run_workflow", workflow="child", input=7),
+        put("end", "{{ input }}"), edges="start>before before>call call>end",
+    )  # fmt: skip
+    parent = engine.start(workflow)
+    engine.advance(1)
+    engine.controller.disk_free = 1_000_000
+    engine.advance(120)
+    row = engine.stored(parent.id)
+    assert row is not None
+    assert (row.state, row.waiting) == ("running", "room")
+    assert of(engine.detail(parent.id), "call").state == "waiting"
+    assert engine.quiet()
+    engine.controller.disk_free = None
+    engine.finish(parent.id)
+    assert engine.detail(parent.id).result == {"v": 7}
+    assert len(runs_of(world, engine, "child")) == 1
+
+
+def test_a_call_that_meets_the_end_of_the_server_is_made_at_the_next_start() -> None:
+    for moment in range(40):
+        world = World(seed=moment)
+        engine = live(world)
+        publish(engine, CHILD, "child")
+        parent = engine.start(CALL, 7)
+        engine.until(parent.id, lambda row: True)
+        engine.advance(moment / 5000)
+        world.shut_down()
+        engine = live(world)
+        engine.finish(parent.id)
+        assert engine.detail(parent.id).result == {"v": 7}
+        assert len(runs_of(world, engine, "child")) == 1
+        world.close()
 
 
 # -- error workflows

@@ -15,6 +15,7 @@ from flowfuse.errors import (
     IllegalTransition,
     MissingType,
     NotFound,
+    SegmentBroken,
 )
 from flowfuse.model import State
 from flowfuse.node import Catalogue
@@ -480,3 +481,40 @@ def test_held_runs_of_a_type_that_is_gone_are_paused_and_go_on_when_it_is_back(
         engine.order("resume", runs[number].id)
         assert engine.finish(runs[number].id).state == "completed"
     assert [entry.value for entry in world.ledger.entries] == [0, 2, 1]
+
+
+def damage(world: World, raw: bytes) -> None:
+    world.rows("UPDATE segments SET data = zeroblob(40) WHERE execution_id = ?", raw)
+
+
+def test_a_waiting_run_that_cannot_be_read_is_paused(world: World, engine: Engine) -> None:
+    workflow = flow(node("wait", "action.wait", seconds=60), effect("a"), edges="start>wait wait>a")
+    broken, sound = engine.start(workflow), engine.start(workflow)
+    engine.advance(1)
+    damage(world, broken.id)
+    before = world.commits
+    engine.advance(120)
+    row = engine.stored(broken.id)
+    assert row is not None
+    assert row.error is not None
+    assert (row.state, row.reason, row.error.code) == ("paused", "segment_broken", "segment_broken")
+    assert engine.stored(sound.id).state == "completed"  # type: ignore[union-attr]
+    assert world.commits < before + 30
+    with pytest.raises(SegmentBroken):
+        engine.order("resume", broken.id)
+    engine.order("cancel", broken.id)
+    assert engine.stored(broken.id).state == "cancelled"  # type: ignore[union-attr]
+
+
+def test_a_run_that_cannot_be_read_gives_its_place_away(world: World, engine: Engine) -> None:
+    workflow = flow(effect("a", seconds=5), edges="start>a", concurrency=1)
+    first, broken, third = (engine.start(workflow) for _ in range(3))
+    engine.advance(1)
+    # Not only what our checksums find: a trigger that its document does not have.
+    world.rows("UPDATE executions SET trigger = 'gone' WHERE id = ?", broken.id)
+    engine.finish(first.id)
+    engine.advance(1)
+    row = engine.stored(broken.id)
+    assert row is not None
+    assert (row.state, row.reason) == ("paused", "unreadable")
+    assert engine.finish(third.id).state == "completed"

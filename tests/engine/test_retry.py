@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from flowfuse.clock import Ids, id_bytes, id_text
 from flowfuse.data.dead_letters import DeadLetters
+from flowfuse.engine.copies import Copies
 from flowfuse.engine.retry import Retry
+from flowfuse.engine.rollback import Rollback
 from flowfuse.errors import Conflict, NotFound, RequestInvalid
 from flowfuse.model import Execution
 from tests.support.flows import each, effect, flow, node, put
@@ -22,16 +25,29 @@ class Again:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.letters = DeadLetters(engine.database, engine.clock)
-        self.service = Retry(
-            engine.executions, engine.workflows, engine.state, engine.history, self.letters, engine.controller,
+        copies = Copies(
+            engine.executions, engine.queue, engine.controller,
             Ids(engine.clock, engine.world.random.randbytes), engine.clock,
         )  # fmt: skip
+        self.service = Retry(
+            engine.executions, engine.workflows, engine.state, engine.history, self.letters, engine.controller,
+            copies,
+        )  # fmt: skip
+        self.rollback = Rollback(engine.executions, engine.state, engine.history, engine.controller, copies)
 
     def __call__(self, raw: bytes, **how: Any) -> Execution:
-        fresh = self.engine.do(self.service.retry(WORKSPACE, id_text(raw), **how))
-        made = id_bytes(fresh)
+        return self.engine.finish(self.begin(raw, **how))
+
+    def begin(self, raw: bytes, **how: Any) -> bytes:
+        return self._made(self.service.retry(WORKSPACE, id_text(raw), **how))
+
+    def restart(self, raw: bytes, checkpoint: int) -> bytes:
+        return self._made(self.rollback.restart(WORKSPACE, id_text(raw), checkpoint))
+
+    def _made(self, work: Coroutine[Any, Any, str]) -> bytes:
+        made = id_bytes(self.engine.do(work))
         assert made is not None
-        return self.engine.finish(made)
+        return made
 
     def dead(self) -> list[str]:
         return [found.id for found in self.engine.do(self.letters.list(WORKSPACE))]
@@ -222,3 +238,63 @@ def test_discarding_a_dead_letter(engine: Engine, again: Again) -> None:
     engine.finish(good.id)
     with pytest.raises(Conflict):
         engine.do(again.letters.discard(WORKSPACE, id_text(good.id)))
+
+
+AGAIN = [lambda again, raw: again.begin(raw), lambda again, raw: again.restart(raw, 1)]
+
+
+@pytest.mark.parametrize("begin", AGAIN, ids=["retry", "rollback"])
+def test_a_limit_of_the_workflow_holds_what_begins_again(
+    world: World, engine: Engine, again: Again, begin: Callable[[Again, bytes], bytes]
+) -> None:
+    workflow = flow(
+        effect("a"), node("gate", "condition.if", condition="{{ trigger }}"), effect("slow", seconds=50),
+        node("stop", "action.fail", message="x"),
+        edges="start>a a>gate gate.true>slow gate.false>stop", concurrency=1,
+    )  # fmt: skip
+    old = engine.start(workflow, False)
+    engine.finish(old.id)
+    other = engine.start(workflow, True)
+    engine.until(other.id, lambda row: row.state == "running")
+    fresh = begin(again, old.id)
+    engine.advance(1)
+    row = engine.stored(fresh)
+    assert row is not None
+    assert (row.state, row.waiting) == ("pending", "concurrency")
+    engine.finish(other.id)
+    assert engine.finish(fresh).state == "failed"
+    assert counts(world)["a"] == 2
+
+
+@pytest.mark.parametrize("begin", AGAIN, ids=["retry", "rollback"])
+def test_what_begins_again_waits_for_a_free_place(
+    begin: Callable[[Again, bytes], bytes],
+) -> None:
+    world = World(seed=1, max_running=1)
+    engine = world.boot()
+    again = Again(engine)
+    old = engine.start(flow(effect("a"), effect("b", fails=1), edges="start>a a>b"))
+    engine.finish(old.id)
+    slow = engine.start(flow(effect("slow", seconds=50), edges="start>slow"))
+    engine.advance(1)
+    fresh, cancelled = begin(again, old.id), begin(again, old.id)
+    engine.advance(1)
+    assert engine.stored(fresh).state == "pending"  # type: ignore[union-attr]
+    assert engine.queue.pending == 2
+    # What it has kept is in its log before it runs: its events are numbered on from there.
+    engine.order("cancel", cancelled)
+    assert [event.seq for event in engine.events(cancelled)] == list(
+        range(1, len(engine.events(cancelled)) + 1)
+    )
+    assert engine.detail(cancelled).execution.state == "cancelled"
+    engine.finish(slow.id)
+    assert engine.finish(fresh).state == "failed"
+    assert engine.queue.pending == 0
+    world.close()
+
+
+def test_only_who_runs_it_on_the_command_line_is_the_operator(engine: Engine, again: Again) -> None:
+    old = engine.start(flow(effect("a"), effect("b", fails=1), edges="start>a a>b"), mode="cli")
+    engine.finish(old.id)
+    for how in ({}, {"keep": False}, {"node": "b"}):
+        assert again(old.id, **how).mode == "manual"

@@ -222,3 +222,31 @@ def test_up_to_half_a_period_late_always_fires(late: int) -> None:
 def test_more_than_five_minutes_late_is_missed() -> None:
     due = what_is_due(Recurrence(every_us=HOUR), "none", HOUR, HOUR + 301_000_000)
     assert (due.fires, due.skipped, due.following) == ([], 1, 2 * HOUR)
+
+
+def test_years_of_missed_seconds_are_not_gone_through() -> None:
+    recurrence = Recurrence(every_us=1_000_000, anchor_us=5)
+    years = 20 * 366 * 86400
+    now = years * 1_000_000
+    due = what_is_due(recurrence, "all", 1_000_005, now)
+    assert due.fires[-1] == now - 1_000_000 + 5
+    assert len(due.fires) == CATCH_UP_MOST
+    assert (due.skipped_from, due.skipped) == (1_000_005, years - 1 - CATCH_UP_MOST)
+    assert due.following == now + 5
+
+
+@pytest.mark.parametrize("catch_up", ["none", "last", "all"])
+@pytest.mark.parametrize("missed", [0, 1, 2, 99, 100, 101, 299, 300, 301, 302, 500])
+def test_what_is_left_out_is_counted_as_one_by_one(catch_up: str, missed: int) -> None:
+    every = Recurrence(every_us=3 * 1_000_000)
+    now = 3_000_000 * (missed + 1) + 700_000
+    due = what_is_due(every, catch_up, 3_000_000, now)
+    keep = {"none": 0, "last": 1, "all": CATCH_UP_MOST}[catch_up]
+    moments = [3_000_000 * number for number in range(1, missed + 2)]
+    timely = [moment for moment in moments if now - moment <= 1_500_000]
+    late = [moment for moment in moments if moment not in timely]
+    chosen = late[len(late) - min(keep, len(late)) :]
+    assert due.fires == chosen + timely
+    assert due.skipped == len(late) - len(chosen)
+    assert due.skipped_from == (late[0] if due.skipped else None)
+    assert due.following == 3_000_000 * (missed + 2)

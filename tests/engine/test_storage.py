@@ -149,7 +149,9 @@ def test_a_run_whose_segment_is_damaged_does_not_stop_the_others(world: World, e
     world._keeper.execute("UPDATE segments SET data = X'00' WHERE execution_id = ?", (bad.id,))
     engine = world.boot()
     assert engine.finish(good.id).state == "completed"
-    assert engine.stored(bad.id).state == "running"  # type: ignore[union-attr]
+    row = engine.stored(bad.id)
+    assert row is not None
+    assert (row.state, row.reason) == ("paused", "segment_broken")
 
 
 def test_a_damaged_content_is_named(world: World, engine: Engine) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pyotp
 import pytest
 
 from flowfuse.data.second_factor import new_recovery_codes
+from flowfuse.data.sessions import Client
+from flowfuse.errors import TooManyAttempts, WrongPassword
 from flowfuse.model import WORKSPACE
 from flowfuse.pages.auth import TOTP_PLACE
 from tests.support.local import LocalServer
@@ -35,6 +38,27 @@ def person_of(server: LocalServer, answer: Answer) -> Person:
 
 
 # -- passwords
+
+
+def test_guesses_at_once_pass_no_limit(fresh: LocalServer) -> None:
+    with_password(fresh)
+    auth = fresh.app.auth
+
+    async def guess() -> list[BaseException | object]:
+        tries = [auth.sign_in("ada@example.org", "wrong", Client(f"10.0.0.{n}")) for n in range(12)]
+        return await asyncio.gather(*tries, return_exceptions=True)
+
+    told = [type(each) for each in fresh.call(guess())]
+    assert (told.count(WrongPassword), told.count(TooManyAttempts)) == (5, 7)
+
+
+def test_signing_in_at_once_is_no_guessing(fresh: LocalServer) -> None:
+    with_password(fresh)
+    for _ in range(8):
+        assert sign_in(fresh).status == 303
+    for _ in range(4):
+        assert sign_in(fresh, "wrong").status == 401
+    assert sign_in(fresh).status == 303
 
 
 def test_a_password_opens_a_session_and_rotates_the_old_one(fresh: LocalServer) -> None:

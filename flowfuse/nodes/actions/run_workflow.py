@@ -41,6 +41,8 @@ class RunWorkflow(NodeType):
 
     async def run(self, params: Any, context: RunContext) -> Outcome:
         child = await context.call_workflow(params.workflow, params.input, waits=params.wait)
+        if isinstance(child, Wait):
+            return child
         if not params.wait:
             return Output("main", {"id": child})
         return Wait(context.deadline_us(), "workflow", child)
