@@ -22,8 +22,9 @@ from flowfuse.engine.operations import Operation
 from flowfuse.errors import FlowFuseError, RequestInvalid
 from flowfuse.events import EventBus, WorkflowChanged
 from flowfuse.model import WorkflowSummary
+from flowfuse.pages.addresses import local_path
 from flowfuse.pages.audit_trail import note
-from flowfuse.pages.forms import local_path, read_form
+from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.home import SPARK, WorkflowRow
 from flowfuse.pages.notices import back
