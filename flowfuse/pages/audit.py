@@ -9,7 +9,7 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 
 from flowfuse.data.audit import PAGE, AuditLog, Entry
-from flowfuse.pages.addresses import local_path
+from flowfuse.pages.addresses import local_path, whole_number
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.audit_trail import ACTIONS
@@ -29,7 +29,7 @@ async def audit_page(request: Asked, audit: NamedDependency[AuditLog]) -> Respon
         workspace_of(request),
         text=text,
         action=action,
-        before=_number(before),
+        before=whole_number(before),
     )
     older = None
     if len(entries) >= PAGE:
@@ -62,10 +62,6 @@ async def list_audit(request: Asked, audit: NamedDependency[AuditLog]) -> Respon
         workspace_of(request),
         text=query.get("q", "")[:200],
         action=query.get("action", ""),
-        before=_number(before),
+        before=whole_number(before),
     )
     return answer({"items": entries})
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

@@ -15,6 +15,7 @@ from flowfuse.engine.history import History
 from flowfuse.errors import RequestInvalid
 from flowfuse.model import Execution, ExecutionDetail, NodeRun
 from flowfuse.node import Catalogue
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.graph import GraphView, NodeView, graph_view
 from flowfuse.pages.guards import signed_in, workspace_of
 from flowfuse.pages.page import page
@@ -85,9 +86,10 @@ async def _other(
 ) -> Execution | None:  # fmt: skip
     name = request.query_params.get("with", "")
     if name:
-        if not name.isdigit():
+        wanted = whole_number(name)
+        if wanted is None:
             raise RequestInvalid(field="with", reason=f"“{name[:20]}” is no number of a run")
-        return await executions.by_number(workspace, workflow, int(name))
+        return await executions.by_number(workspace, workflow, wanted)
     earlier = [each for each in others if each.number < number]
     good = [each for each in earlier if each.state == "completed"]
     return next(iter(good or earlier or others), None)
