@@ -262,6 +262,31 @@ def test_a_field_is_saved_as_it_is_typed_and_its_error_stands_beside_it(
     expect(page.locator("#form .ferr:visible")).to_have_count(0)
 
 
+def test_texts_that_look_like_numbers_stay_texts_when_a_row_beside_them_is_edited(
+    page: Page, server: LocalServer
+) -> None:
+    fields = {"zip": "007", "version": "1.5", "on": "true", "none": "null", "n": 1e-9, "other": "x"}
+    cases = [{"port": "one", "equals": "1"}, {"port": "two", "equals": 2}, {"port": "last", "equals": "x"}]
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "set", "type": "transform.set", "config": {"fields": fields}},
+        {"id": "pick", "type": "condition.switch", "config": {"value": "{{ trigger.n }}", "cases": cases}},
+    ]
+    flow = make(server, "texts", {"name": "Texts", "nodes": nodes, "edges": [{"from": "go", "to": "set"}]})
+    for id, last, expected in (
+        ("set", 5, {"fields": {**fields, "other": 42}}),
+        ("pick", 7, {"value": "{{ trigger.n }}", "cases": [*cases[:2], {"port": "last", "equals": 42}]}),
+    ):
+        open_editor(page, flow, f"?node={id}")
+        page.locator("#form .rows textarea").nth(last).click()
+        expect(page.locator("#form .cm-content")).to_be_focused()
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text("42")
+        assert _eventually(lambda id=id, expected=expected: node(server, flow, id)["config"] == expected), (
+            node(server, flow, id)
+        )
+
+
 def test_a_run_shows_on_the_canvas_and_its_data_in_the_bench(
     page: Page, server: LocalServer, flow: str
 ) -> None:
