@@ -64,7 +64,8 @@ async def compare_runs(
     before = await history.detail(workspace, other.id) if other is not None else after
     pairs = paired(before, after, graph)
     chosen, path = request.query_params.get("node", ""), request.query_params.get("path", "")
-    shown = [pair for pair in pairs if pair.node.id == chosen and pair.path == path]
+    asked = pairs if graph.node(chosen) is None else [pair for pair in pairs if pair.node.id == chosen]
+    shown = _shown(asked, path)
     different = [pair for pair in pairs if pair.differs]
     return page(
         request,
@@ -76,8 +77,16 @@ async def compare_runs(
         graph=_marked(graph, different),
         pairs=pairs,
         different=different,
-        shown=next(iter(shown or different or pairs), None),
+        node=shown.node.id if shown is not None else chosen,
+        shown=shown,
     )
+
+
+def _shown(pairs: list[Pair], path: str) -> Pair | None:
+    """The wished round, else one that differs, else the first."""
+    wished = [pair for pair in pairs if path and pair.path == path]
+    different = [pair for pair in pairs if pair.differs]
+    return next(iter(wished or different or pairs), None)
 
 
 async def _other(

@@ -52,7 +52,7 @@ async def versions_page(
     new = await state_of(workspace, workflow, after, workflows)
     old = await state_of(workspace, workflow, before, workflows) if before else new
     found = changes(old, new, catalogue)
-    chosen = request.query_params.get("node", found[0].node if found else "")
+    node = request.query_params.get("node", found[0].node if found else "")
     return page(
         request,
         "versions.html",
@@ -62,7 +62,8 @@ async def versions_page(
         before=before,
         after=after,
         changes=found,
-        chosen=next((change for change in found if change.node == chosen), None),
+        node=node,
+        chosen=next((change for change in found if change.node == node), None),
         graph=compared(old, new, found, catalogue),
     )
 
