@@ -161,6 +161,26 @@ def test_escape_takes_a_drag_back(page: Page, server: LocalServer, flow: str) ->
     assert node(server, flow, "second")["position"] == {"x": 480, "y": 0}
 
 
+def test_nudges_of_one_selection_are_one_step_of_undo(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+
+    def nudge(id: str, times: int) -> None:
+        card(page, id).click()
+        for _ in range(times):
+            page.keyboard.press("Alt+ArrowDown")
+        assert _eventually(lambda: node(server, flow, id)["position"]["y"] == 4 * times)
+
+    nudge("second", 3)
+    nudge("first", 2)
+    page.keyboard.press("Control+z")
+    assert _eventually(lambda: node(server, flow, "first")["position"]["y"] == 0)
+    assert node(server, flow, "second")["position"]["y"] == 12
+    page.keyboard.press("Control+z")
+    assert _eventually(lambda: node(server, flow, "second")["position"]["y"] == 0)
+    page.keyboard.press("Control+Shift+z")
+    assert _eventually(lambda: node(server, flow, "second")["position"]["y"] == 12)
+
+
 def test_connecting_by_hand_refuses_a_circle_and_offers_a_node_on_empty_canvas(
     page: Page, server: LocalServer, flow: str
 ) -> None:
