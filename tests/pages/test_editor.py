@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.support.browser import chromium, open_editor, signed_in
 from tests.support.local import LocalServer
@@ -179,6 +179,59 @@ def test_nudges_of_one_selection_are_one_step_of_undo(page: Page, server: LocalS
     assert _eventually(lambda: node(server, flow, "second")["position"]["y"] == 0)
     page.keyboard.press("Control+Shift+z")
     assert _eventually(lambda: node(server, flow, "second")["position"]["y"] == 12)
+
+
+def test_the_bench_shows_the_chosen_node_however_late_another_comes(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    form = page.locator("#form")
+    card(page, "first").click()
+    expect(form).to_have_attribute("data-node", "first")
+    held: list[Route] = []
+    page.route("**/bench?node=second*", lambda route: held.append(route))
+    with page.expect_request("**/bench?node=second*"):
+        card(page, "second").click()
+    card(page, "first").click()
+    with page.expect_response("**/bench?node=second*"):
+        held[0].continue_()
+    # Whatever was to become of the answer has become of it once another has been read, too.
+    page.evaluate("fetch('/palette').then((answer) => answer.text())")
+    page.evaluate("new Promise(requestIdleCallback)")
+    expect(form).to_have_attribute("data-node", "first")
+    expect(page.locator("#bench-who")).to_contain_text("First")
+
+
+def test_the_settings_are_shown_once_nothing_is_chosen_though_a_node_was_waited_for(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    card(page, "first").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "first")
+    held: list[Route] = []
+    page.route("**/operations?*", lambda route: held.append(route))
+    with page.expect_request("**/operations?*"):
+        page.keyboard.press("Alt+ArrowDown")
+    card(page, "second").click()
+    page.keyboard.press("Escape")
+    held[0].continue_()
+    page.unroute("**/operations?*")
+    expect(page.locator("#form")).to_have_attribute("data-node", "")
+    expect(page.locator("#form").get_by_label("Time zone")).to_be_visible()
+
+
+def test_the_bench_shows_no_other_node_for_one_that_does_not_come(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    card(page, "first").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "first")
+    page.route("**/bench?node=second*", lambda route: route.abort())
+    card(page, "second").click()
+    expect(page.locator("#form")).to_have_count(0)
+    page.unroute("**/bench?node=second*")
+    card(page, "second").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "second")
 
 
 def test_connecting_by_hand_refuses_a_circle_and_offers_a_node_on_empty_canvas(
