@@ -234,6 +234,40 @@ def test_the_bench_shows_no_other_node_for_one_that_does_not_come(
     expect(page.locator("#form")).to_have_attribute("data-node", "second")
 
 
+def test_a_second_run_is_not_drawn_over_the_first(page: Page, server: LocalServer) -> None:
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "pause", "type": "action.wait", "config": {"seconds": "{{ trigger.pause }}"}},
+        {"id": "each", "type": "loop.for_each", "config": {"items": "{{ trigger.items }}"}},
+        {"id": "step", "type": "action.log", "config": {"message": "x"}},
+        {"id": "rest", "type": "action.wait", "config": {"seconds": "{{ trigger.seconds }}"}},
+    ]
+    links = [("go", "pause"), ("pause", "each"), ("each.item", "step"), ("each.done", "rest")]
+    edges = [{"from": start, "to": end} for start, end in links]
+    flow = make(server, "two runs", {"name": "Two runs", "nodes": nodes, "edges": edges})
+    open_editor(page, flow, "?tab=input")
+    # Of the first run only the events come: what they counted is not yet in the server's counts.
+    first = f"**/workflows/{flow}/progress/1"
+    asked: list[Route] = []
+
+    def once(route: Route) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route(first, once)
+    page.locator("#input").fill('{"pause": 1, "items": [1, 2, 3, 4, 5], "seconds": 600}')
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#cards [data-node=rest] [data-cap]")).to_contain_text("waiting")
+    page.locator("#input").fill('{"pause": 0, "items": [], "seconds": 0}')
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#states")).to_have_attribute("data-state", "completed")
+    expect(page.locator("#cards [data-node=rest] [data-cap]")).not_to_contain_text("waiting")
+    expect(page.locator("#cards [data-node=step] [data-cap]")).not_to_contain_text("done")
+
+
 def test_connecting_by_hand_refuses_a_circle_and_offers_a_node_on_empty_canvas(
     page: Page, server: LocalServer, flow: str
 ) -> None:
