@@ -268,6 +268,21 @@ def test_a_second_run_is_not_drawn_over_the_first(page: Page, server: LocalServe
     expect(page.locator("#cards [data-node=step] [data-cap]")).not_to_contain_text("done")
 
 
+def test_a_deleted_workflow_is_taken_back_whole_on_the_page_that_follows(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    server.api("POST", f"/workflows/{flow}/publish", {})
+    open_editor(page, flow)
+    page.get_by_label("More about this workflow").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.wait_for_url("**/workflows?done=trashed*")
+    assert server.api("GET", f"/workflows/{flow}").status == 404
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url("**/workflows?done=restored*")
+    assert server.api("GET", f"/workflows/{flow}").status == 200
+    assert len(server.api("GET", f"/workflows/{flow}/versions").json["items"]) == 1
+
+
 def test_connecting_by_hand_refuses_a_circle_and_offers_a_node_on_empty_canvas(
     page: Page, server: LocalServer, flow: str
 ) -> None:
