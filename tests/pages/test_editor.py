@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
 
 from tests.support.browser import chromium, open_editor, signed_in
 from tests.support.local import LocalServer
@@ -455,6 +455,76 @@ def test_edits_made_offline_are_kept_and_sent_when_the_server_is_back(
     page.context.set_offline(False)
     assert _eventually(lambda: all(each["id"] != "second" for each in draft(server, flow)["nodes"]))
     saved(page)
+
+
+def as_owner(page: Page, path: str, **body: Any) -> APIResponse:
+    """A request of the page's own session."""
+    base = page.url.partition("/workflows")[0]
+    answer = page.request.post(path, data=body, headers={"Origin": base}, max_redirects=0)
+    assert answer.status < 400, answer.text()
+    return answer
+
+
+def without_a_way_there(page: Page) -> Callable[[], None]:
+    """Let no operation reach the server; what is given lets them through again."""
+    page.route("**/operations?*", lambda route: route.abort())
+
+    def again() -> None:
+        page.unroute("**/operations?*")
+        page.evaluate("dispatchEvent(new Event('online'))")
+
+    return again
+
+
+def test_edits_kept_in_the_browser_are_of_one_workspace(page: Page, server: LocalServer, flow: str) -> None:
+    accounts = server.app.engine.accounts
+    other = server.call(accounts.create_workspace("Other", server.call(accounts.owner())))
+    open_editor(page, flow)
+    again = without_a_way_there(page)
+    card(page, "second").click()
+    page.keyboard.press("Delete")
+    expect(page.locator("#saved")).to_contain_text("1 change is kept here")
+    as_owner(page, f"/settings/account/workspace/{other.id}")
+    as_owner(page, "/api/v1/workflows", **{**FLOW, "id": flow})
+    again()
+    expect(page.locator("#saved")).to_contain_text("Signed out. 1 change is kept here")
+    open_editor(page, flow)
+    expect(card(page, "second")).to_be_visible()
+    as_owner(page, "/settings/account/workspace/main")
+    open_editor(page, flow)
+    expect(card(page, "second")).to_have_count(0)
+    assert _eventually(lambda: all(each["id"] != "second" for each in draft(server, flow)["nodes"]))
+
+
+def test_of_a_refused_batch_only_what_was_refused_is_dropped(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    again = without_a_way_there(page)
+    page.locator("#f-description").fill("what it is for")
+    page.get_by_label("Variables").fill('{"deep": ' + "[" * 1500 + "]" * 1500 + "}")
+    page.get_by_label("Folder").fill("Sales")
+    page.get_by_label("Folder").blur()
+    expect(page.locator("#saved")).to_contain_text("3 changes are kept here")
+    again()
+    saved(page)
+    expect(page.locator("#toasts")).to_contain_text("nested too deeply")
+    found = draft(server, flow)
+    assert (found["description"], found["folder"]) == ("what it is for", "Sales")
+    assert "variables" not in found.get("settings", {})
+
+
+def test_what_is_too_large_at_once_is_sent_in_parts(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    again = without_a_way_there(page)
+    texts = [letter * 4_000_000 for letter in "abc"]
+    for text in texts:
+        page.locator("#f-description").fill(text)
+        page.locator("#f-description").blur()
+    expect(page.locator("#saved")).to_contain_text("3 changes are kept here")
+    again()
+    saved(page)
+    assert draft(server, flow)["description"] == texts[-1]
 
 
 def test_two_editors_see_each_other_and_merge(browser: Browser, server: LocalServer, flow: str) -> None:
