@@ -373,15 +373,18 @@ class ExecutionRepository:
         )
         return _statistics(rows, [], since, bucket).parts
 
-    async def segments(self, workspace: str, execution: str, after: int = 0) -> Sequence[tuple[int, bytes]]:
-        """(first sequence number, data) of the stored segments that hold what came after `after`."""
+    async def segments(
+        self, workspace: str, execution: str, after: int = 0, most: int = -1
+    ) -> Sequence[tuple[int, bytes]]:
+        """(first sequence number, data) of the stored segments that hold what came after `after`; at most
+        so many of them."""
         raw = id_bytes(execution)
         rows = await self.database.rows(
             "SELECT first_seq, data FROM segments WHERE execution_id = ? AND workspace_id = ? "
             "AND first_seq >= "
             "ifnull((SELECT max(first_seq) FROM segments WHERE execution_id = ? AND first_seq <= ?), 0) "
-            "ORDER BY first_seq",
-            (raw, workspace, raw, after + 1),
+            "ORDER BY first_seq LIMIT ?",
+            (raw, workspace, raw, after + 1, most),
         )
         return [(int(row["first_seq"]), bytes(row["data"])) for row in rows]
 

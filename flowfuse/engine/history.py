@@ -85,6 +85,17 @@ class History:
         detail = _Reader(plan, found, Replay(self._controller.walker, run)).read(log)
         return detail if plain or not plan.sensitive else hidden(detail, plan)
 
+    async def given(self, workspace: str, execution: str) -> Value:
+        """What a run was started with: of all that it did only the beginning is read. Raises NotFound.
+
+        What is sensitive is looked for in the whole of it.
+        """
+        if (await self.plan(workspace, execution)).sensitive:
+            return (await self.detail(workspace, execution)).input
+        log = await self._state.log(workspace, execution, most=1)
+        starts = [record for _, _, segment in log for record in segment if record[0] == records.START]
+        return starts[-1][2] if starts else None
+
     async def outcome(self, workspace: str, raw: bytes, timeout: float) -> tuple[State, Answer | None, Value]:
         """State, answer and result of an accepted run; waits, within the timeout, for one under way."""
         run = self._controller.runs.get(raw)

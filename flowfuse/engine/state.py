@@ -42,11 +42,16 @@ class StateManager:
     ) -> None:
         self._executions, self._workflows, self._secrets = executions, workflows, secrets
 
-    async def log(self, workspace: str, execution: str, after: int = 0, *, fill: bool = True) -> Log:
-        """The records of a run (those after a sequence number), blobs filled in. Raises SegmentBroken."""
+    async def log(
+        self, workspace: str, execution: str, after: int = 0, *, fill: bool = True, most: int = -1
+    ) -> Log:
+        """The records of a run (those after a sequence number, of at most so many segments), blobs filled in.
+
+        Raises SegmentBroken.
+        """
         log: Log = []
         expected = None
-        for first, data in await self._executions.segments(workspace, execution, after):
+        for first, data in await self._executions.segments(workspace, execution, after, most):
             if expected is not None and first != expected:
                 raise SegmentBroken(execution=execution, reason=f"the records from {expected} on are missing")
             base, found = records.open_segment(data, execution, self.unsealer(workspace))

@@ -9,6 +9,7 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 
 from flowfuse.data.audit import PAGE, AuditLog, Entry
+from flowfuse.pages.addresses import local_path, whole_number
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.audit_trail import ACTIONS
@@ -28,7 +29,7 @@ async def audit_page(request: Asked, audit: NamedDependency[AuditLog]) -> Respon
         workspace_of(request),
         text=text,
         action=action,
-        before=_number(before),
+        before=whole_number(before),
     )
     older = None
     if len(entries) >= PAGE:
@@ -36,7 +37,7 @@ async def audit_page(request: Asked, audit: NamedDependency[AuditLog]) -> Respon
     count, broken = await audit.check() if "check" in query else (0, None)
     return page(
         request, "audit.html", entries=entries, actions=ACTIONS, q=text, action=action, older=older,
-        checked="check" in query, count=count, broken=broken,
+        checked="check" in query, count=count, broken=broken, local_path=local_path,
     )  # fmt: skip
 
 
@@ -61,10 +62,6 @@ async def list_audit(request: Asked, audit: NamedDependency[AuditLog]) -> Respon
         workspace_of(request),
         text=query.get("q", "")[:200],
         action=query.get("action", ""),
-        before=_number(before),
+        before=whole_number(before),
     )
     return answer({"items": entries})
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None

@@ -15,6 +15,7 @@ from flowfuse.engine.history import History
 from flowfuse.errors import RequestInvalid
 from flowfuse.model import Execution, ExecutionDetail, NodeRun
 from flowfuse.node import Catalogue
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.graph import GraphView, NodeView, graph_view
 from flowfuse.pages.guards import signed_in, workspace_of
 from flowfuse.pages.page import page
@@ -63,7 +64,8 @@ async def compare_runs(
     before = await history.detail(workspace, other.id) if other is not None else after
     pairs = paired(before, after, graph)
     chosen, path = request.query_params.get("node", ""), request.query_params.get("path", "")
-    shown = [pair for pair in pairs if pair.node.id == chosen and pair.path == path]
+    asked = pairs if graph.node(chosen) is None else [pair for pair in pairs if pair.node.id == chosen]
+    shown = _shown(asked, path)
     different = [pair for pair in pairs if pair.differs]
     return page(
         request,
@@ -75,8 +77,16 @@ async def compare_runs(
         graph=_marked(graph, different),
         pairs=pairs,
         different=different,
-        shown=next(iter(shown or different or pairs), None),
+        node=shown.node.id if shown is not None else chosen,
+        shown=shown,
     )
+
+
+def _shown(pairs: list[Pair], path: str) -> Pair | None:
+    """The wished round, else one that differs, else the first."""
+    wished = [pair for pair in pairs if path and pair.path == path]
+    different = [pair for pair in pairs if pair.differs]
+    return next(iter(wished or different or pairs), None)
 
 
 async def _other(
@@ -85,9 +95,10 @@ async def _other(
 ) -> Execution | None:  # fmt: skip
     name = request.query_params.get("with", "")
     if name:
-        if not name.isdigit():
+        wanted = whole_number(name)
+        if wanted is None:
             raise RequestInvalid(field="with", reason=f"“{name[:20]}” is no number of a run")
-        return await executions.by_number(workspace, workflow, int(name))
+        return await executions.by_number(workspace, workflow, wanted)
     earlier = [each for each in others if each.number < number]
     good = [each for each in earlier if each.state == "completed"]
     return next(iter(good or earlier or others), None)

@@ -87,7 +87,7 @@ class Drawings:
         self._render = render
         self._kept: OrderedDict[tuple[str, str], OrderedDict[int, Drawing]] = OrderedDict()
         self._cards: OrderedDict[tuple[str, NodeView], str] = OrderedDict()
-        self._published: dict[tuple[str, str], tuple[int, Workflow]] = {}
+        self._published: OrderedDict[tuple[str, str], tuple[int, Workflow]] = OrderedDict()
 
     async def current(self, workspace: str, name: str) -> Drawing:
         """The draft as it is now. Raises NotFound."""
@@ -185,6 +185,9 @@ class Drawings:
             if content is None:
                 return None
             known = self._published[key] = (summary.published, content.document)
+        self._published.move_to_end(key)
+        while len(self._published) > DRAFTS_KEPT:
+            self._published.popitem(last=False)
         return known[1]
 
 

@@ -22,6 +22,7 @@ from flowfuse.expression import library
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import ExecutionDetail, Node, Value
 from flowfuse.node import Catalogue
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.form import form_of
@@ -267,7 +268,8 @@ async def shown_detail(
     Of what a run of a part has left out, the last whole run has the data.
     """
     name, nodes = draft.summary.id, {node.id for node in draft.document.nodes}
-    chosen = await executions.by_number(workspace, name, int(run)) if run.isdigit() else None
+    wanted = whole_number(run)
+    chosen = await executions.by_number(workspace, name, wanted) if wanted is not None else None
     part = await history.detail(workspace, chosen.id) if chosen is not None else None
     if part is not None and part.execution.trigger in nodes:
         return part

@@ -24,10 +24,14 @@ class Choice(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One entry of a list or of a set of keys; `cells` where the entries are objects."""
+    """One entry of a list or of a set of keys; `cells` where the entries are objects.
+
+    `is_text`: what looks like a number is a text, and stays one as long as nobody changes it.
+    """
 
     key: str
     text: str
+    is_text: bool
     cells: list[Field]
 
 
@@ -43,6 +47,7 @@ class Field(Struct, frozen=True, kw_only=True):
     required: bool
     given: bool
     text: str
+    is_text: bool
     default: str
     on: bool
     choices: list[Choice]
@@ -89,6 +94,7 @@ def _field(each: ParamField, given: Mapping[str, Any], parent: str, problems: li
         required=each.required,
         given=value is not UNSET,
         text="" if value is UNSET else text_of(value),
+        is_text=isinstance(value, str),
         default="" if each.default in (None, "", [], {}) else text_of(each.default),
         on=shown is True,
         choices=[Choice(str(c), _WORDS.get(str(c), str(c).replace("_", " "))) for c in _literals(inner)],
@@ -124,7 +130,12 @@ def _rows(value: Any, struct: type[Params] | None) -> list[Row]:
         else []
     )
     return [
-        Row(key, text_of(each), _columns(struct, each if isinstance(each, dict) else {}))
+        Row(
+            key=key,
+            text=text_of(each),
+            is_text=isinstance(each, str),
+            cells=_columns(struct, each if isinstance(each, dict) else {}),
+        )
         for key, each in pairs
     ]
 

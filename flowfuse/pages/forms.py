@@ -41,9 +41,3 @@ async def read_form(request: Request[Any, Any, Any], kind: type[T]) -> T:
 
 def _is_list(kind: Any) -> bool:
     return getattr(kind, "__origin__", kind) is list
-
-
-def local_path(text: str) -> str:
-    """An address of ours to go to next; Home for what leads elsewhere."""
-    begins_well = text.startswith("/") and not text.startswith(("//", "/\\"))
-    return text if begins_well and text.isprintable() else "/"

@@ -50,6 +50,9 @@ class Gate:
         self._hosts = frozenset(name.encode() for host in names for name in (host, f"{host}:{port}"))
         self._port, self._lan, self._claimed = port, lan, claimed
         self._headers = (*_HEADERS, _STRICT_TRANSPORT) if tls else _HEADERS
+        self._no_owner = Denied(
+            reason="FlowFuse has no owner yet; make one at /setup, with the terminal's code"
+        )
 
     def refusal(self, scope: Any) -> FlowFuseError | None:
         """Why the request is refused; None where it may go on."""
@@ -67,7 +70,7 @@ class Gate:
                 reason=f"The name “{shown}” is not one that this server answers to; add it to `hosts`"
             )
         if self.setup_only and not scope["path"].startswith(SETUP_PATHS):
-            return Denied(reason="FlowFuse has no owner yet; make one at /setup, with the terminal's code")
+            return self._no_owner
         if scope["path"].startswith(HOOKS):
             return Denied(reason="A webhook is no WebSocket") if scope["type"] == "websocket" else None
         if scope["type"] == "http" and scope["method"] in _SAFE:
@@ -113,9 +116,13 @@ class Gate:
         return sending
 
     async def refuse(self, error: FlowFuseError, scope: Any, send: Any) -> None:
-        """Answer a refused request."""
+        """Answer a refused request; without an owner, who reads a page is led to where one is made."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4403, "reason": error.message[:100]})
+            return
+        if error is self._no_owner and _reads_a_page(scope):
+            await send({"type": "http.response.start", "status": 303, "headers": [(b"location", b"/setup")]})
+            await send({"type": "http.response.body", "body": b""})
             return
         body = problem_bytes(error, 403)
         headers = [
@@ -124,6 +131,11 @@ class Gate:
         ]
         await send({"type": "http.response.start", "status": 403, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _reads_a_page(scope: Any) -> bool:
+    accepted = (value for name, value in scope["headers"] if name == b"accept")
+    return scope["method"] in ("GET", "HEAD") and any(b"text/html" in value for value in accepted)
 
 
 def _authority(origin: bytes) -> bytes:

@@ -11,7 +11,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from flowfuse.data.roles import PERMISSIONS, SELF, roles_with
-from flowfuse.errors import Denied
+from flowfuse.errors import Denied, SignInNeeded
 from flowfuse.model import WORKSPACE
 from flowfuse.pages.identity import Identity
 
@@ -47,11 +47,16 @@ signed_in.permission = "read"  # type: ignore[attr-defined]
 
 
 async def identify(connection: Connection) -> Identity:
-    """Who asks. Raises SignInNeeded."""
+    """Who asks. Raises SignInNeeded, also where a page says for whom it was opened and that is not they.
+
+    A page stays open while its browser goes on to another workspace, or somebody else signs in there.
+    """
     known = connection.scope["state"].get("identity")
     if known is None:
         known = connection.scope["state"]["identity"] = await connection.app.state.auth.identify(connection)
     found: Identity = known
+    if connection.query_params.get("whose", found.whose) != found.whose:
+        raise SignInNeeded()
     return found
 
 

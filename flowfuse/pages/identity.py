@@ -25,6 +25,11 @@ class Identity(Struct, frozen=True, kw_only=True):
     language: str = ""
     theme: str = ""
 
+    @property
+    def whose(self) -> str:
+        """For whom, and in which workspace, a page is opened."""
+        return f"{self.workspace}/{self.user}"
+
     def may(self, permission: str) -> bool:
         """Whether they have a permission."""
         return permission in self.permissions

@@ -16,9 +16,10 @@ from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.history import History
 from flowfuse.model import Execution, NodeRun, Value
+from flowfuse.pages.addresses import local_path
 from flowfuse.pages.api.approvals import ASKING
 from flowfuse.pages.audit_trail import note
-from flowfuse.pages.forms import local_path, read_form
+from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.notices import back
 from flowfuse.pages.page import page

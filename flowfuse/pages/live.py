@@ -17,6 +17,7 @@ from flowfuse.engine.state import StateManager, events_of
 from flowfuse.errors import FlowFuseError
 from flowfuse.events import EventBus, ExecutionAdvanced, NodeStarted
 from flowfuse.model import Event
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.guards import signed_in, workspace_of
 
 MAX_BEHIND = 1000
@@ -33,7 +34,7 @@ async def live(
 ) -> None:
     """`?execution=ID&after=SEQ`: every numbered event after SEQ once and in order, then as they happen."""
     execution = socket.query_params.get("execution", "")
-    raw, after = id_bytes(execution), _number(socket.query_params.get("after", "0"))
+    raw, after = id_bytes(execution), whole_number(socket.query_params.get("after", "0"))
     await socket.accept()
     if raw is None or after is None:
         await socket.close(code=4400, reason="execution and after are needed")
@@ -85,10 +86,6 @@ async def _follow(
             if event.seq > last:
                 await _send(socket, event)
                 last = event.seq
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
 
 def _offer(queue: asyncio.Queue[Any], event: ExecutionAdvanced | NodeStarted | None) -> None:

@@ -14,6 +14,7 @@ from litestar import Request
 from litestar.response import Redirect
 from msgspec import Struct
 
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.language import say_count
 
 MOST_REFUSALS = 500
@@ -77,8 +78,8 @@ def notice_of(request: Request[Any, Any, Any], language: str) -> Notice | None:
     forms = SENTENCES.get(query.get("done", ""))
     if forms is None:
         return None
-    number = query.get("n", "1")
-    count = int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 1
+    named = whole_number(query.get("n", "1"))
+    count = named if named is not None else 1
     ids = [each for each in query.get("ids", "").split(",") if each]
     text = "" if count == 0 else say_count(language, *forms, count)
     return Notice(text, query["done"], ids, request.app.state.refusals.get(query.get("refused", ""), ""))

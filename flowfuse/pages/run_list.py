@@ -21,9 +21,10 @@ from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.retry import Retry
 from flowfuse.errors import FlowFuseError
 from flowfuse.model import State
+from flowfuse.pages.addresses import local_path
 from flowfuse.pages.audit_trail import note
 from flowfuse.pages.charts import chart
-from flowfuse.pages.forms import local_path, read_form
+from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.notices import back
 from flowfuse.pages.page import page, zone_of

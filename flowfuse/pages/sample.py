@@ -14,6 +14,7 @@ from flowfuse.errors import ExpressionFailed
 from flowfuse.expression import Names, compile_value
 from flowfuse.model import ExecutionDetail, Node, NodeRun, Value, seconds
 from flowfuse.node import NodeType
+from flowfuse.pages.addresses import whole_number
 
 _NOTHING: Any = object()
 
@@ -118,7 +119,7 @@ class _Known:
             return {"item": items[0], "index": 0} if items else {}
         path = "/".join(self._rounds[: depth + 1])
         number = self._rounds[depth].rpartition(":")[2]
-        index = int(number) if number.isdigit() else 0
+        index = whole_number(number) or 0
         for _, edge in self._graph.out[id]:
             run = self._runs.get((edge.target, path)) if edge.port == ITEM else None
             if run is not None and run.input is not None:

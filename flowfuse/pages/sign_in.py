@@ -21,9 +21,10 @@ from flowfuse.errors import (
     WrongPassword,
 )
 from flowfuse.model import WORKSPACE
+from flowfuse.pages.addresses import local_path
 from flowfuse.pages.audit_trail import AuditTrail
 from flowfuse.pages.auth import AuthManager, secret_of
-from flowfuse.pages.forms import local_path, read_form
+from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import PUBLIC, needs
 from flowfuse.pages.page import page, refused
 

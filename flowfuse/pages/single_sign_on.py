@@ -14,8 +14,8 @@ from flowfuse.data.accounts import Accounts
 from flowfuse.errors import Denied, NotFound
 from flowfuse.integrations.oidc import Person, SingleSignOn
 from flowfuse.model import WORKSPACE
+from flowfuse.pages.addresses import local_path
 from flowfuse.pages.auth import AuthManager, secret_of
-from flowfuse.pages.forms import local_path
 from flowfuse.pages.guards import PUBLIC
 
 CALLBACK = "/sign-in/oidc/callback"

@@ -13,10 +13,11 @@ from msgspec import Struct
 from flowfuse import document
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.drafts import Drafts
-from flowfuse.errors import RequestInvalid
 from flowfuse.model import Version, Workflow
 from flowfuse.node import Catalogue
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.api.body import answer, read_json
+from flowfuse.pages.api.versions import DRAFT, state_of
 from flowfuse.pages.audit_trail import note
 from flowfuse.pages.changes import Change, changes
 from flowfuse.pages.drawing import Drawings
@@ -25,7 +26,6 @@ from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.page import page
 
 BASE = "/workflows/{workflow:str}/versions"
-DRAFT = "draft"
 Asked = Request[Any, Any, Any]
 
 
@@ -49,10 +49,10 @@ async def versions_page(
     listed = list(await workflows.versions(workspace, workflow))
     after = request.query_params.get("b", DRAFT)
     before = request.query_params.get("a") or _before(after, listed, drawing.summary.published)
-    new = await _state(workspace, workflow, after, workflows)
-    old = await _state(workspace, workflow, before, workflows) if before else new
+    new = await state_of(workspace, workflow, after, workflows)
+    old = await state_of(workspace, workflow, before, workflows) if before else new
     found = changes(old, new, catalogue)
-    chosen = request.query_params.get("node", found[0].node if found else "")
+    node = request.query_params.get("node", found[0].node if found else "")
     return page(
         request,
         "versions.html",
@@ -62,7 +62,8 @@ async def versions_page(
         before=before,
         after=after,
         changes=found,
-        chosen=next((change for change in found if change.node == chosen), None),
+        node=node,
+        chosen=next((change for change in found if change.node == node), None),
         graph=compared(old, new, found, catalogue),
     )
 
@@ -72,15 +73,9 @@ def _before(after: str, listed: list[Version], published: int | None) -> str:
     if after == DRAFT:
         newest = listed[0].number if listed else 0
         return str(published or newest or "")
-    return next((str(v.number) for v in listed if str(v.number) == str(int(after) - 1)), "")
-
-
-async def _state(workspace: str, workflow: str, name: str, workflows: WorkflowRepository) -> Workflow:
-    if name == DRAFT:
-        return (await workflows.get(workspace, workflow)).document
-    if not name.isdigit():
-        raise RequestInvalid(field="version", reason=f"“{name[:40]}” is no number of a version")
-    return (await workflows.version(workspace, workflow, int(name))).document
+    numbers = [version.number for version in listed]
+    earlier = (whole_number(after) or 0) - 1
+    return str(earlier) if earlier in numbers else ""
 
 
 def compared(old: Workflow, new: Workflow, found: list[Change], catalogue: Catalogue) -> GraphView:
@@ -144,7 +139,7 @@ async def export(
 ) -> Response[Any]:
     """The draft, or a version (`version`), as a file: YAML, or JSON with `format=json`."""
     name = request.query_params.get("version", DRAFT)
-    found = await _state(workspace_of(request), workflow, name, workflows)
+    found = await state_of(workspace_of(request), workflow, name, workflows)
     as_json = request.query_params.get("format") == "json"
     body = document.to_json(found, indent=2) if as_json else document.to_yaml(found).encode()
     kind = "json" if as_json else "yaml"

@@ -107,10 +107,7 @@ async def _calls(
     started = await executions.list(
         workspace, workflow=one.workflow, limit=KEPT, more=Filter(trigger=one.node)
     )
-    shown = [
-        ShownCall(run.created, run.id, (await history.detail(workspace, run.id)).input, run)
-        for run in started
-    ]
+    shown = [ShownCall(run.created, run.id, await history.given(workspace, run.id), run) for run in started]
     for call in await calls.list(workspace, one.workflow, one.node):
         shown.append(ShownCall(call.at, str(call.number), call.request, None, call.status, call.reason))
     return sorted(shown, key=lambda call: call.at, reverse=True)[:KEPT]

@@ -22,8 +22,9 @@ from flowfuse.engine.operations import Operation
 from flowfuse.errors import FlowFuseError, RequestInvalid
 from flowfuse.events import EventBus, WorkflowChanged
 from flowfuse.model import WorkflowSummary
+from flowfuse.pages.addresses import local_path, whole_number
 from flowfuse.pages.audit_trail import note
-from flowfuse.pages.forms import local_path, read_form
+from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.home import SPARK, WorkflowRow
 from flowfuse.pages.notices import back
@@ -94,7 +95,7 @@ async def workflow_list(
     )  # fmt: skip
     everything = await workflows.list(workspace)
     found = [summary for summary in everything if asks.fits(summary)]
-    begin = min(int(query.get("from", "0")) if query.get("from", "0").isdigit() else 0, len(found))
+    begin = min(whole_number(query.get("from", "")) or 0, len(found))
     shown = found[begin : begin + SHOWN]
     recent = await executions.recent(workspace, [summary.id for summary in shown], SPARK)
     planned = await schedules.list(workspace)

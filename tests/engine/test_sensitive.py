@@ -51,6 +51,19 @@ def server(tmp_path: Path) -> Iterator[LocalServer]:
     running.stop()
 
 
+def test_what_a_run_was_given_is_read_from_its_beginning_alone(server: LocalServer) -> None:
+    open_one = {**DOCUMENT, "id": "open", "settings": {}}
+    open_one["nodes"] = [{**DOCUMENT["nodes"][0], "config": {"path": "open"}}, *DOCUMENT["nodes"][1:]]
+    for document in (DOCUMENT, open_one):
+        server.publish(document)
+        request("POST", f"{server.base}/hook/{document['id']}", {"card": CARD, "ok": True})
+    history = server.app.engine.history
+    for each in server.executions():
+        given = server.call(history.given("main", each["id"]))
+        assert given == server.call(history.detail("main", each["id"])).input
+        assert given["body"]["card"] == (CARD if each["workflow"] == "open" else "•••")
+
+
 def test_nothing_of_it_is_kept_in_the_open(server: LocalServer) -> None:
     server.publish(DOCUMENT)
     answer = request("POST", f"{server.base}/hook/pay", {"card": CARD, "ok": True})

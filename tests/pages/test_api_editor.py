@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 
 import pytest
@@ -130,6 +132,21 @@ def test_a_version_can_be_named_compared_and_restored(server: LocalServer, flow:
     notes = [version["note"] for version in server.api("GET", f"/workflows/{flow}/versions").json["items"]]
     assert notes == ["Before v1 was restored", "good"]
     assert ask(server, "POST", f"/workflows/{flow}/versions/9/restore", {}).status == 404
+
+
+def test_each_card_of_a_comparison_leads_to_its_node(server: LocalServer, flow: str) -> None:
+    server.api("POST", f"/workflows/{flow}/run", {"input": {"list": [1]}, "wait": 10})
+    ask(server, "POST", f"/workflows/{flow}/versions", {"note": "good"})
+    change = {"id": "x", "kind": "remove_node", "node": "yes"}
+    server.api("POST", f"/workflows/{flow}/operations", {"operations": [change]})
+    for path in (f"/workflows/{flow}/versions", f"/workflows/{flow}/runs/2/compare"):
+        page = ask(server, "GET", path).raw.decode()
+        links = set(re.findall(r'data-open="(\w+)" href="([^"]+)"', page))
+        assert {id for id, _ in links} == {node["id"] for node in FLOW["nodes"]}
+        for id, link in links:
+            there = ask(server, "GET", html.unescape(link)).raw.decode()
+            chosen = re.findall(r'<\w+ class="(?:node|loop) [^>]*is-selected[^>]* data-node="(\w+)"', there)
+            assert chosen == [id], link
 
 
 def test_what_is_exported_can_be_brought_in_again(server: LocalServer, flow: str) -> None:

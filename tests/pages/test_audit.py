@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from urllib.parse import urlencode
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_entries_cannot_be_changed_and_a_broken_chain_is_found(server: LocalServ
 
     server.call(server.app.engine.database.write(force))
     assert server.call(audit.check())[1] == 1
+
+
+@pytest.mark.parametrize("name", ["//evil.example/x", "/\\evil.example/x"])
+def test_a_name_that_looks_like_an_address_elsewhere_is_no_link(server: LocalServer, name: str) -> None:
+    person = member(server, "owner")
+    assert person.send("/settings/members/workspaces", name=name).status == 303
+    shown = person.page(f"/audit?{urlencode({'q': name})}")
+    assert name in shown
+    assert f'href="{name}"' not in shown
 
 
 def test_reading_is_not_noted(server: LocalServer) -> None:

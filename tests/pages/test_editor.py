@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
 
 from tests.support.browser import chromium, open_editor, signed_in
 from tests.support.local import LocalServer
@@ -161,6 +161,128 @@ def test_escape_takes_a_drag_back(page: Page, server: LocalServer, flow: str) ->
     assert node(server, flow, "second")["position"] == {"x": 480, "y": 0}
 
 
+def test_nudges_of_one_selection_are_one_step_of_undo(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+
+    def nudge(id: str, times: int) -> None:
+        card(page, id).click()
+        for _ in range(times):
+            page.keyboard.press("Alt+ArrowDown")
+        assert _eventually(lambda: node(server, flow, id)["position"]["y"] == 4 * times)
+
+    nudge("second", 3)
+    nudge("first", 2)
+    page.keyboard.press("Control+z")
+    assert _eventually(lambda: node(server, flow, "first")["position"]["y"] == 0)
+    assert node(server, flow, "second")["position"]["y"] == 12
+    page.keyboard.press("Control+z")
+    assert _eventually(lambda: node(server, flow, "second")["position"]["y"] == 0)
+    page.keyboard.press("Control+Shift+z")
+    assert _eventually(lambda: node(server, flow, "second")["position"]["y"] == 12)
+
+
+def test_the_bench_shows_the_chosen_node_however_late_another_comes(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    form = page.locator("#form")
+    card(page, "first").click()
+    expect(form).to_have_attribute("data-node", "first")
+    held: list[Route] = []
+    page.route("**/bench?node=second*", lambda route: held.append(route))
+    with page.expect_request("**/bench?node=second*"):
+        card(page, "second").click()
+    card(page, "first").click()
+    with page.expect_response("**/bench?node=second*"):
+        held[0].continue_()
+    # Whatever was to become of the answer has become of it once another has been read, too.
+    page.evaluate("fetch('/palette').then((answer) => answer.text())")
+    page.evaluate("new Promise(requestIdleCallback)")
+    expect(form).to_have_attribute("data-node", "first")
+    expect(page.locator("#bench-who")).to_contain_text("First")
+
+
+def test_the_settings_are_shown_once_nothing_is_chosen_though_a_node_was_waited_for(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    card(page, "first").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "first")
+    held: list[Route] = []
+    page.route("**/operations?*", lambda route: held.append(route))
+    with page.expect_request("**/operations?*"):
+        page.keyboard.press("Alt+ArrowDown")
+    card(page, "second").click()
+    page.keyboard.press("Escape")
+    held[0].continue_()
+    page.unroute("**/operations?*")
+    expect(page.locator("#form")).to_have_attribute("data-node", "")
+    expect(page.locator("#form").get_by_label("Time zone")).to_be_visible()
+
+
+def test_the_bench_shows_no_other_node_for_one_that_does_not_come(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    card(page, "first").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "first")
+    page.route("**/bench?node=second*", lambda route: route.abort())
+    card(page, "second").click()
+    expect(page.locator("#form")).to_have_count(0)
+    page.unroute("**/bench?node=second*")
+    card(page, "second").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "second")
+
+
+def test_a_second_run_is_not_drawn_over_the_first(page: Page, server: LocalServer) -> None:
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "pause", "type": "action.wait", "config": {"seconds": "{{ trigger.pause }}"}},
+        {"id": "each", "type": "loop.for_each", "config": {"items": "{{ trigger.items }}"}},
+        {"id": "step", "type": "action.log", "config": {"message": "x"}},
+        {"id": "rest", "type": "action.wait", "config": {"seconds": "{{ trigger.seconds }}"}},
+    ]
+    links = [("go", "pause"), ("pause", "each"), ("each.item", "step"), ("each.done", "rest")]
+    edges = [{"from": start, "to": end} for start, end in links]
+    flow = make(server, "two runs", {"name": "Two runs", "nodes": nodes, "edges": edges})
+    open_editor(page, flow, "?tab=input")
+    # Of the first run only the events come: what they counted is not yet in the server's counts.
+    first = f"**/workflows/{flow}/progress/1"
+    asked: list[Route] = []
+
+    def once(route: Route) -> None:
+        asked.append(route)
+        if len(asked) == 1:
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route(first, once)
+    page.locator("#input").fill('{"pause": 1, "items": [1, 2, 3, 4, 5], "seconds": 600}')
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#cards [data-node=rest] [data-cap]")).to_contain_text("waiting")
+    page.locator("#input").fill('{"pause": 0, "items": [], "seconds": 0}')
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#states")).to_have_attribute("data-state", "completed")
+    expect(page.locator("#cards [data-node=rest] [data-cap]")).not_to_contain_text("waiting")
+    expect(page.locator("#cards [data-node=step] [data-cap]")).not_to_contain_text("done")
+
+
+def test_a_deleted_workflow_is_taken_back_whole_on_the_page_that_follows(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    server.api("POST", f"/workflows/{flow}/publish", {})
+    open_editor(page, flow)
+    page.get_by_label("More about this workflow").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.wait_for_url("**/workflows?done=trashed*")
+    assert server.api("GET", f"/workflows/{flow}").status == 404
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_url("**/workflows?done=restored*")
+    assert server.api("GET", f"/workflows/{flow}").status == 200
+    assert len(server.api("GET", f"/workflows/{flow}/versions").json["items"]) == 1
+
+
 def test_connecting_by_hand_refuses_a_circle_and_offers_a_node_on_empty_canvas(
     page: Page, server: LocalServer, flow: str
 ) -> None:
@@ -262,6 +384,31 @@ def test_a_field_is_saved_as_it_is_typed_and_its_error_stands_beside_it(
     expect(page.locator("#form .ferr:visible")).to_have_count(0)
 
 
+def test_texts_that_look_like_numbers_stay_texts_when_a_row_beside_them_is_edited(
+    page: Page, server: LocalServer
+) -> None:
+    fields = {"zip": "007", "version": "1.5", "on": "true", "none": "null", "n": 1e-9, "other": "x"}
+    cases = [{"port": "one", "equals": "1"}, {"port": "two", "equals": 2}, {"port": "last", "equals": "x"}]
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "set", "type": "transform.set", "config": {"fields": fields}},
+        {"id": "pick", "type": "condition.switch", "config": {"value": "{{ trigger.n }}", "cases": cases}},
+    ]
+    flow = make(server, "texts", {"name": "Texts", "nodes": nodes, "edges": [{"from": "go", "to": "set"}]})
+    for id, last, expected in (
+        ("set", 5, {"fields": {**fields, "other": 42}}),
+        ("pick", 7, {"value": "{{ trigger.n }}", "cases": [*cases[:2], {"port": "last", "equals": 42}]}),
+    ):
+        open_editor(page, flow, f"?node={id}")
+        page.locator("#form .rows textarea").nth(last).click()
+        expect(page.locator("#form .cm-content")).to_be_focused()
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text("42")
+        assert _eventually(lambda id=id, expected=expected: node(server, flow, id)["config"] == expected), (
+            node(server, flow, id)
+        )
+
+
 def test_a_run_shows_on_the_canvas_and_its_data_in_the_bench(
     page: Page, server: LocalServer, flow: str
 ) -> None:
@@ -308,6 +455,76 @@ def test_edits_made_offline_are_kept_and_sent_when_the_server_is_back(
     page.context.set_offline(False)
     assert _eventually(lambda: all(each["id"] != "second" for each in draft(server, flow)["nodes"]))
     saved(page)
+
+
+def as_owner(page: Page, path: str, **body: Any) -> APIResponse:
+    """A request of the page's own session."""
+    base = page.url.partition("/workflows")[0]
+    answer = page.request.post(path, data=body, headers={"Origin": base}, max_redirects=0)
+    assert answer.status < 400, answer.text()
+    return answer
+
+
+def without_a_way_there(page: Page) -> Callable[[], None]:
+    """Let no operation reach the server; what is given lets them through again."""
+    page.route("**/operations?*", lambda route: route.abort())
+
+    def again() -> None:
+        page.unroute("**/operations?*")
+        page.evaluate("dispatchEvent(new Event('online'))")
+
+    return again
+
+
+def test_edits_kept_in_the_browser_are_of_one_workspace(page: Page, server: LocalServer, flow: str) -> None:
+    accounts = server.app.engine.accounts
+    other = server.call(accounts.create_workspace("Other", server.call(accounts.owner())))
+    open_editor(page, flow)
+    again = without_a_way_there(page)
+    card(page, "second").click()
+    page.keyboard.press("Delete")
+    expect(page.locator("#saved")).to_contain_text("1 change is kept here")
+    as_owner(page, f"/settings/account/workspace/{other.id}")
+    as_owner(page, "/api/v1/workflows", **{**FLOW, "id": flow})
+    again()
+    expect(page.locator("#saved")).to_contain_text("Signed out. 1 change is kept here")
+    open_editor(page, flow)
+    expect(card(page, "second")).to_be_visible()
+    as_owner(page, "/settings/account/workspace/main")
+    open_editor(page, flow)
+    expect(card(page, "second")).to_have_count(0)
+    assert _eventually(lambda: all(each["id"] != "second" for each in draft(server, flow)["nodes"]))
+
+
+def test_of_a_refused_batch_only_what_was_refused_is_dropped(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    again = without_a_way_there(page)
+    page.locator("#f-description").fill("what it is for")
+    page.get_by_label("Variables").fill('{"deep": ' + "[" * 1500 + "]" * 1500 + "}")
+    page.get_by_label("Folder").fill("Sales")
+    page.get_by_label("Folder").blur()
+    expect(page.locator("#saved")).to_contain_text("3 changes are kept here")
+    again()
+    saved(page)
+    expect(page.locator("#toasts")).to_contain_text("nested too deeply")
+    found = draft(server, flow)
+    assert (found["description"], found["folder"]) == ("what it is for", "Sales")
+    assert "variables" not in found.get("settings", {})
+
+
+def test_what_is_too_large_at_once_is_sent_in_parts(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    again = without_a_way_there(page)
+    texts = [letter * 4_000_000 for letter in "abc"]
+    for text in texts:
+        page.locator("#f-description").fill(text)
+        page.locator("#f-description").blur()
+    expect(page.locator("#saved")).to_contain_text("3 changes are kept here")
+    again()
+    saved(page)
+    assert draft(server, flow)["description"] == texts[-1]
 
 
 def test_two_editors_see_each_other_and_merge(browser: Browser, server: LocalServer, flow: str) -> None:

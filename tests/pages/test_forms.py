@@ -14,7 +14,7 @@ import pytest
 
 from flowfuse.app import create_app
 from flowfuse.config import Config
-from flowfuse.pages.forms import local_path
+from flowfuse.pages.addresses import local_path
 from tests.support.house import fill
 from tests.support.local import LocalServer
 from tests.support.people import FORM, owner, send_form

@@ -567,3 +567,22 @@ def test_while_the_breaker_is_open_who_waits_for_an_answer_is_told_so(tmp_path: 
     assert server.api("POST", "/breakers/try", {"connector": ""}).status == 204
     assert server.api("POST", "/breakers/try", {"connector": "nothing"}).status == 404
     server.stop()
+
+
+def test_edits_of_a_draft_do_not_have_the_table_of_webhooks_read_anew(
+    server: LocalServer, publish: Callable[..., str]
+) -> None:
+    address = publish("table")
+    assert request("POST", address, {}).status == 200
+    # What only a new reading would show: the path is gone from the database, and nobody is told.
+    database = server.app.engine.database
+    server.call(
+        database.write(lambda connection: connection.execute("DELETE FROM hooks WHERE path = 'table'"))
+    )
+    for seq, name in enumerate(("one", "two", "three")):
+        change = {"id": f"{seq}", "kind": "set", "node": "hook", "path": "name", "value": name}
+        edited = server.api("POST", "/workflows/table/operations", {"operations": [change]})
+        assert edited.json["accepted"] == [f"{seq}"]
+        assert request("POST", address, {}).status == 200
+    publish("another")
+    assert request("POST", address, {}).status == 404

@@ -370,6 +370,17 @@ def test_on_the_lan_nothing_answers_before_there_is_an_owner(lan: LocalServer) -
     assert request("GET", f"{lan.base}/setup", headers={"Accept": "text/html"}).status == 303
 
 
+def test_without_an_owner_a_browser_is_led_to_where_one_is_made(lan: LocalServer) -> None:
+    page = request("GET", f"{lan.base}/workflows", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status, page.headers["location"]) == (303, "/setup")
+    program = request("GET", f"{lan.base}/workflows", headers={"Accept": "application/json"})
+    assert (program.status, program.json["code"]) == (403, "denied")
+    form = send_form(lan, "/workflows/bulk", act="delete")
+    assert form.status == 403
+    elsewhere = {"Accept": "text/html", "Host": "evil.example"}
+    assert request("GET", f"{lan.base}/workflows", headers=elsewhere).status == 403
+
+
 def test_the_setup_code_is_not_guessed(lan: LocalServer) -> None:
     code = lan.app.auth.make_setup_code()
     assert len(code) == 32

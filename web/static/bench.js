@@ -43,5 +43,5 @@ export function markChosen(id = document.getElementById('bench').dataset.node) {
 
 function select(opener) {
   markChosen(opener.dataset.open)
-  if (!opener.closest('.dock')) openTab('node')
+  if (!opener.closest('.dock') && document.querySelector('[data-tab="node"]')) openTab('node')
 }

@@ -23,7 +23,7 @@ import { Presence } from './editor/presence.js'
 const draft = document.getElementById('draft')
 const canvas = document.getElementById('canvas')
 const world = document.getElementById('world')
-const store = new Store(draft.dataset.workflow, Number(draft.dataset.seq), JSON.parse(draft.textContent))
+const store = new Store(draft.dataset.workflow, Number(draft.dataset.seq), JSON.parse(draft.textContent), draft.dataset.whose)
 store.readonly = 'readonly' in draft.dataset
 document.body.classList.toggle('is-readonly', store.readonly)
 const board = new Board(canvas, world, store, JSON.parse(document.getElementById('drawn-cards').textContent))

@@ -1,5 +1,6 @@
 // Lists: choosing several rows for one act, fields that send their form by themselves, tables that refresh
 // while something in them goes on.
+import htmx from 'htmx.org'
 
 const RELOAD_EVERY = 3000
 
@@ -41,14 +42,17 @@ document.addEventListener('keydown', (event) => {
   field.focus()
 })
 
-// A part that changes while one looks at it: fetched again and put in the old one's place.
+// A part that changes while one looks at it: fetched again and merged in, so that what the reader has opened, typed,
+// scrolled or put the caret in stays. While rows are chosen, or older ones were asked for, it stands still.
 for (const part of document.querySelectorAll('[data-live]')) {
+  let isPagedBack = false
+  part.addEventListener('click', (event) => { isPagedBack ||= Boolean(event.target.closest('#older a')) })
+  const standsStill = () => document.hidden || isPagedBack || part.querySelector('.chk:checked')
   setInterval(async () => {
-    const busy = part.contains(document.activeElement) || part.querySelector('.chk:checked')
-    if (document.hidden || busy) return
+    if (standsStill()) return
     const answer = await fetch(location.href, { headers: { Accept: 'text/html' } }).catch(() => null)
     if (!answer?.ok) return
     const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById(part.id)
-    if (fresh && fresh.innerHTML !== part.innerHTML) part.replaceChildren(...fresh.childNodes)
+    if (fresh && !standsStill()) htmx.swap({ target: part, sourceElement: part, text: fresh.innerHTML, swap: 'innerMorph' })
   }, RELOAD_EVERY)
 }

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response
 
 from flowfuse.errors import ConditionMissing, RequestInvalid
+from flowfuse.pages.addresses import whole_number
 
 T = TypeVar("T")
 
@@ -31,9 +32,10 @@ def number(request: Request[Any, Any, Any], name: str, default: int, least: int,
     text = request.query_params.get(name)
     if text is None:
         return default
-    if len(text) > 12 or not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    found = whole_number(text)
+    if found is None or not least <= found <= most:
         raise RequestInvalid(field=name, reason=f"“{text[:40]}” is not a number from {least} to {most}")
-    return int(text)
+    return found
 
 
 def if_match(request: Request[Any, Any, Any]) -> int:
@@ -41,10 +43,10 @@ def if_match(request: Request[Any, Any, Any]) -> int:
     text = request.headers.get("if-match")
     if text is None:
         raise ConditionMissing()
-    bare = text.strip().removeprefix("W/").strip('"')
-    if len(bare) > 15 or not bare.isascii() or not bare.isdigit():
+    found = whole_number(text.strip().removeprefix("W/").strip('"'))
+    if found is None:
         raise RequestInvalid(field="If-Match", reason=f"“{text[:40]}” is no ETag of a draft")
-    return int(bare)
+    return found
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> Response[bytes]:

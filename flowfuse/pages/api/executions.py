@@ -21,6 +21,7 @@ from flowfuse.engine.rollback import Rollback
 from flowfuse.engine.state import StateManager
 from flowfuse.errors import Conflict, NotFound, RequestInvalid
 from flowfuse.model import Checkpoint, Event, Execution, ExecutionDetail, State, Statistics
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.api.body import answer as json_answer
 from flowfuse.pages.api.body import number, read_json
 from flowfuse.pages.api.spec import QUERY_PAGE, items_of, spec
@@ -80,9 +81,10 @@ def moment(request: Asked, name: str) -> int | None:
     text = request.query_params.get(name)
     if not text:
         return None
+    number = whole_number(text)
+    if number is not None:
+        return number
     try:
-        if text.isascii() and text.isdigit() and len(text) < 18:
-            return int(text)
         found = datetime.fromisoformat(text.replace(" ", "+"))
         found = found if found.tzinfo is not None else found.replace(tzinfo=UTC)
         micros = int(found.timestamp() * 1e6)

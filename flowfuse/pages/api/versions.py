@@ -16,6 +16,7 @@ from flowfuse.engine.drafts import Drafts
 from flowfuse.errors import Conflict, FlowFuseError, RequestInvalid, WorkflowInvalid
 from flowfuse.model import Version, Workflow
 from flowfuse.node import Catalogue
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import WORKFLOW, spec
 from flowfuse.pages.api.workflows import EXAMPLE
@@ -58,9 +59,10 @@ async def state_of(workspace: str, workflow: str, name: str, workflows: Workflow
     """The draft, or a version by its number. Raises NotFound, RequestInvalid."""
     if name == DRAFT:
         return (await workflows.get(workspace, workflow)).document
-    if not (name.isascii() and name.isdigit() and len(name) < 10):
+    number = whole_number(name)
+    if number is None:
         raise RequestInvalid(field="version", reason=f"“{name[:40]}” is no number of a version, nor “draft”")
-    return (await workflows.version(workspace, workflow, int(name))).document
+    return (await workflows.version(workspace, workflow, number)).document
 
 
 @post(

@@ -104,19 +104,19 @@ export class Actions {
   }
 
   /** Write down where nodes lie now. */
-  move(ids, label = say('moved', named(ids, this.board.titleOf))) {
+  move(ids, { label = say('moved', named(ids, this.board.titleOf)), merge = '' } = {}) {
     const operations = ids.flatMap((id) => {
       const { x, y } = this.board.boxes.get(id)
       const before = this.store.node(id).position
       return before?.x === x && before?.y === y ? [] : [{ kind: 'set', node: id, path: 'position', value: { x, y } }]
     })
-    return operations.length ? this.change(label, operations, { merge: label.startsWith('nudge') ? label : '' }) : false
+    return operations.length ? this.change(label, operations, { merge }) : false
   }
 
   nudge(dx, dy) {
     const ids = this.board.withBodies([...this.board.selected])
     this.board.show(ids.map((id) => [id, { x: this.board.boxes.get(id).x + dx, y: this.board.boxes.get(id).y + dy }]))
-    this.move(ids)
+    this.move(ids, { merge: `nudge ${ids.join(' ')}` })
     const first = this.board.boxes.get(ids[0])
     if (first) announce(say('position', this.board.titleOf(ids[0]), first.x, first.y))
   }
@@ -221,7 +221,7 @@ export class Actions {
       return [inner, { x: box.x + x - board.boxes.get(id).x, y: box.y + y - board.boxes.get(id).y }]
     }))
     board.show(all)
-    this.move(all.map(([id]) => id), say('aligned', named(ids, board.titleOf)))
+    this.move(all.map(([id]) => id), { label: say('aligned', named(ids, board.titleOf)) })
   }
 
   pin(id, value) {

@@ -25,29 +25,39 @@ export class Bench {
   async show({ again = false, focus = false } = {}) {
     const id = this.board.current
     if (!id) return this.#clear()
-    if (id === this.#shown && !again) {
-      if (focus) this.focus()
-      return undefined
-    }
     // Asked twice for one node, as by a click and a key: the second waits for the first.
     if (id === this.#coming?.id && !again) {
       await this.#coming.loaded
+      return focus && id === this.#shown ? this.focus() : undefined
+    }
+    if (id === this.#shown && !again) {
+      // What is still on its way is another node's.
+      this.#leave()
       return focus ? this.focus() : undefined
     }
-    const loaded = this.#load(id, focus)
-    this.#coming = { id, loaded }
-    await loaded
+    const number = this.#leave()
+    const coming = { id, loaded: this.#load(id, focus, number) }
+    this.#coming = coming
+    await coming.loaded
+    if (this.#coming === coming) this.#coming = undefined
     return undefined
   }
 
-  async #load(id, focus) {
+  /** What was asked for so far is not to be shown any more; the number of what is asked for next. */
+  #leave() {
+    this.#coming = undefined
+    return ++this.#asked
+  }
+
+  async #load(id, focus, number) {
     if (id !== this.#shown) this.path = ''
     this.form.flush()
     await this.store.flush()
-    const number = ++this.#asked
+    if (number !== this.#asked) return undefined
     const query = new URLSearchParams({ node: id, run: this.run, path: this.path })
     const response = await fetch(`/workflows/${this.store.id}/bench?${query}`, { headers: { Accept: 'application/json' } }).catch(() => null)
-    if (number !== this.#asked || !response?.ok) return undefined
+    if (number !== this.#asked) return undefined
+    if (!response?.ok) return this.#empty(id)
     const { bench, who, names, path } = await response.json()
     if (number !== this.#asked) return undefined
     const keep = this.#shown === id ? this.#state() : null
@@ -61,6 +71,15 @@ export class Bench {
     this.#address(id)
     if (focus) this.focus()
     return undefined
+  }
+
+  /** What cannot be fetched is not shown as another node either. */
+  #empty(id) {
+    if (id === this.#shown) return
+    this.#shown = ''
+    this.panel.innerHTML = this.empty
+    this.who.replaceChildren()
+    toast(say('noServer'))
   }
 
   get shown() { return this.#shown }
@@ -90,13 +109,12 @@ export class Bench {
   }
 
   #clear() {
-    this.#asked += 1
-    this.#coming = undefined
+    const number = this.#leave()
     this.#shown = ''
     this.panel.innerHTML = this.empty
     this.who.replaceChildren()
     this.#address('')
-    this.#settings(this.#asked)
+    this.#settings(number)
   }
 
   /** Without a chosen node the bench shows the workflow's own settings. */

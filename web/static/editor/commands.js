@@ -209,16 +209,12 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     else toast(content?.detail ?? say('noServer'))
   }
 
-  /** Deleted and gone to the list: there it can be taken back as long as this tab is open. */
+  /** Put in the trash as the list does it, and on to the list, which says so and offers to take it back. */
   async function deleteWorkflow() {
-    const answer = await fetch(`/api/v1/workflows/${store.id}`, { method: 'DELETE', headers: { Accept: 'application/json' } }).catch(() => null)
-    if (!answer?.ok) return toast(say('noServer'))
-    toast(say('deleted', `“${store.doc.own.name ?? store.id}”`), {
-      label: 'Undo',
-      run: async () => { if ((await post('/api/v1/workflows', { ...store.doc.own, nodes: store.doc.nodes, edges: store.doc.edges }))?.ok) location.reload() },
-    })
-    document.body.classList.add('is-gone')
-    return undefined
+    await store.flush()
+    const answer = await post('/workflows/bulk', { act: 'delete', id: [store.id] })
+    if (answer?.ok) location.assign(answer.url)
+    else if (answer) toast((await answer.json().catch(() => ({}))).detail ?? say('noServer'))
   }
 
   /** The last runs, to run with the input of one of them. */

@@ -241,14 +241,20 @@ const rowsOf = (field) => [...field.querySelectorAll(':scope > [data-row]')]
 
 function entryOf(row) {
   const cells = row.querySelectorAll('[data-cell]')
-  if (!cells.length) return READ.loose(row.querySelector('[data-value]').value).value
+  if (!cells.length) return readEntry(row.querySelector('[data-value]'))
   const entry = {}
   for (const cell of cells) {
     const control = cell.querySelector('[data-as]')
-    const { value } = READ[control.dataset.as](control.value, control)
+    const value = readEntry(control)
     if (value !== undefined) entry[cell.dataset.cell] = value
   }
   return entry
+}
+
+/** Of an entry that nobody has touched, “007” or “true” is the text that it was. */
+function readEntry(control) {
+  if ('text' in control.dataset && control.value === control.defaultValue) return control.value
+  return READ[control.dataset.as](control.value, control).value
 }
 
 const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/
@@ -264,7 +270,7 @@ const READ = {
   number: (text) => ({ value: text.trim() === '' ? undefined : NUMBER.test(text.trim()) ? Number(text) : text.trim() }),
   duration: (text) => ({ value: text.trim() === '' ? undefined : NUMBER.test(text.trim()) ? Number(text) : text.trim() }),
   expression: (text) => (text.trim() === '' ? { value: undefined } : { value: isJson(text.trim()) ? JSON.parse(text) : text }),
-  loose: (text) => ({ value: /^(-?\d+(\.\d+)?|true|false|null|[[{].*[\]}])$/s.test(text.trim()) && isJson(text.trim()) ? JSON.parse(text) : text }),
+  loose: (text) => ({ value: (NUMBER.test(text.trim()) || /^(true|false|null|[[{].*[\]}])$/s.test(text.trim())) && isJson(text.trim()) ? JSON.parse(text) : text }),
   json(text) {
     const plain = text.trim()
     if (!plain) return { value: undefined }

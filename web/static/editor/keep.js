@@ -32,17 +32,17 @@ async function use(store, mode, work) {
   }
 }
 
-/** Keep operations until `forget`. `order` sorts them when they are read again. */
-export const keep = (workflow, operations) => use('pending', 'readwrite', (store) => {
-  for (const operation of operations) store.put({ ...operation, workflow })
+/** Keep operations until `forget`. `draft` says whose draft they change, `order` sorts them when they are read again. */
+export const keep = (draft, operations) => use('pending', 'readwrite', (store) => {
+  for (const operation of operations) store.put({ ...operation, workflow: draft })
 })
 
 /** The server has these. */
 export const forget = (ids) => use('pending', 'readwrite', (store) => { for (const id of ids) store.delete(id) })
 
-/** What was kept for a workflow, by this tab or one that is gone, in its order. */
-export async function pending(workflow) {
-  const found = await use('pending', 'readonly', (store) => store.index('workflow').getAll(workflow))
+/** What was kept for a draft, by this tab or one that is gone, in its order. */
+export async function pending(draft) {
+  const found = await use('pending', 'readonly', (store) => store.index('workflow').getAll(draft))
   return (found ?? []).sort((one, other) => one.order - other.order)
 }
 

@@ -104,13 +104,12 @@ export class Runs {
 
   /** Show a run on the canvas, live while it goes on. */
   async follow(number) {
-    this.#live?.end()
+    this.#leave()
     this.#number = number
     this.bench.run = String(number)
     for (const each of document.querySelectorAll('.node, .loop, .orow')) each.classList.remove(...TONES)
     const list = await this.#fetch()
     if (!list) return
-    this.#live = undefined
     this.bench.show({ again: true })
     if (this.#states.over) return this.#ended()
     this.#live = new Live(list.dataset.execution, Number(list.dataset.seq), {
@@ -120,8 +119,7 @@ export class Runs {
         if (OVER.includes(event.state)) {
           this.#states.over = true
           this.#live.end()
-          clearTimeout(this.#timer)
-          this.#timer = undefined
+          this.#rest()
           this.#fetch().then(() => this.#ended())
         } else {
           this.#soon()
@@ -130,10 +128,21 @@ export class Runs {
     })
   }
 
+  /** Nothing that still comes of the run is drawn, and the next one counts from nought. */
+  #leave() {
+    this.#live?.end()
+    this.#live = undefined
+    this.#rest()
+  }
+
+  #rest() {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
   /** Take the run off the canvas. */
   clear() {
-    this.#live?.end()
-    clearTimeout(this.#timer)
+    this.#leave()
     this.#number = 0
     this.bench.run = ''
     this.bar.className = 'runbar runbar-idle'

@@ -16,6 +16,7 @@ export function listenToSaving(store, board) {
   store.addEventListener('saved', ({ detail: { at } }) => show('saved', say('saved', clock(at))))
   store.addEventListener('offline', ({ detail: { unsent } }) => show('offline', say('offline', changesKept(unsent))))
   store.addEventListener('signed-out', () => show('offline', say('signedOut', changesKept(store.unsent))))
+  store.addEventListener('kept', ({ detail: { unsent } }) => show('offline', say('kept', changesKept(unsent))))
   store.addEventListener('gone', () => show('offline', say('gone')))
   store.addEventListener('note', ({ detail: { text } }) => toast(text))
   store.addEventListener('conflict', ({ detail: { operation, theirs } }) => {

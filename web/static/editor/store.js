@@ -6,6 +6,7 @@ import { forget, keep, loadStacks, pending, saveStacks } from './keep.js'
 
 const TOGETHER = 1500 // changes of one field within this time are one step of undo
 const MOST = 300 // operations sent at once
+const FOR_WHAT_IS_IN_IT = [400, 413, 422] // a batch refused for something in it, not for who sends it or where to
 const PAUSES = [300, 1000, 2000, 5000]
 
 export class Store extends EventTarget {
@@ -16,12 +17,14 @@ export class Store extends EventTarget {
   #mine = new Map() // field → the number at which this tab last changed it
   #sending
   #failures = 0
+  #room = MOST // operations sent at once; fewer while one that the server does not take is looked for
   #behind = false
   #timer
 
-  constructor(id, seq, document) {
+  /** `whose` says for whom, and in which workspace, edits are kept: they are not sent as anybody else's. */
+  constructor(id, seq, document, whose) {
     super()
-    Object.assign(this, { id, seq, doc: document })
+    Object.assign(this, { id, seq, doc: document, whose, kept: `${whose}/${id}` })
     this.#server = document
     this.tab = sessionStorage.getItem('tab') ?? token()
     sessionStorage.setItem('tab', this.tab)
@@ -31,7 +34,7 @@ export class Store extends EventTarget {
   async resume() {
     const stacks = await loadStacks(this.#stackKey)
     if (stacks) [this.#undo, this.#redo] = [stacks.undo, stacks.redo]
-    this.#pending = [...await pending(this.id), ...this.#pending]
+    this.#pending = [...await pending(this.kept), ...this.#pending]
     if (this.#pending.length) {
       this.#rebuild()
       this.#tell('change', { why: 'resume' })
@@ -47,7 +50,7 @@ export class Store extends EventTarget {
 
   /** Set once the outline is shown: it comes with every change then. */
   wantsOutline = false
-  get #outline() { return this.wantsOutline ? '&outline' : '' }
+  #asked(query) { return new URLSearchParams({ ...query, whose: this.whose, ...(this.wantsOutline && { outline: '' }) }) }
 
   get canUndo() { return this.#undo.length > 0 }
   get canRedo() { return this.#redo.length > 0 }
@@ -110,7 +113,7 @@ export class Store extends EventTarget {
     this.doc = doc
     const made = operations.map((operation, index) => ({ ...bare(operation), id: `${token()}-${index}`, base: this.seq, order: Date.now() * 1000 + index }))
     this.#pending.push(...made)
-    keep(this.id, made)
+    keep(this.kept, made)
     this.#tell('saving', { unsent: this.#pending.length })
     queueMicrotask(() => this.flush())
     return { operations: operations.map(bare), inverse }
@@ -127,10 +130,10 @@ export class Store extends EventTarget {
   }
 
   async #drain() {
-    while (this.#pending.length) if (!await this.#send(this.#pending.slice(0, MOST))) return
+    while (this.#pending.length) if (!await this.#send(this.#pending.slice(0, this.#room))) return
   }
 
-  /** Whether the batch is off the list: accepted, handed back, or refused as a whole. */
+  /** Whether there is more to send: the batch is off the list, or is to be sent in parts. */
   async #send(batch) {
     let response
     try {
@@ -144,16 +147,17 @@ export class Store extends EventTarget {
     }
     if (response.status >= 500 || response.status === 429) return this.#retry()
     const answer = await response.json().catch(() => null)
+    if (FOR_WHAT_IS_IN_IT.includes(response.status)) return this.#sift(batch, answer ?? {})
     if (!answer) return this.#retry()
-    const ids = new Set(batch.map(({ id }) => id))
     this.#failures = 0
-    this.#pending = this.#pending.filter(({ id }) => !ids.has(id))
-    forget([...ids])
     if (!response.ok) {
+      this.#tell('kept', { unsent: this.#pending.length })
       this.#tell('note', { text: answer.detail ?? `The server refused it (${response.status}).` })
       await this.pull(true)
-      return true
+      return false
     }
+    this.#room = Math.min(MOST, this.#room * 2)
+    this.#drop(batch)
     const refused = new Map(answer.refused.map((each) => [each.id, each]))
     for (const operation of batch) if (!refused.has(operation.id)) this.#mine.set(keyOf(operation), answer.seq)
     this.take(answer.delta, batch)
@@ -162,9 +166,28 @@ export class Store extends EventTarget {
     return true
   }
 
+  /** Drop the operation that the server names; where it names none, look for it in halves. */
+  async #sift(batch, { field, detail }) {
+    const named = batch[/^operations\[(\d+)\]/.exec(field ?? '')?.[1]]
+    if (!named && batch.length > 1) {
+      this.#room = Math.ceil(batch.length / 2)
+      return true
+    }
+    this.#drop([named ?? batch[0]])
+    this.#tell('note', { text: `Not done: ${detail ?? 'the server does not take it'}.` })
+    await this.pull(true)
+    return true
+  }
+
+  #drop(operations) {
+    const ids = new Set(operations.map(({ id }) => id))
+    this.#pending = this.#pending.filter(({ id }) => !ids.has(id))
+    forget([...ids])
+  }
+
   #post(batch, keepalive = false) {
     const operations = batch.map(({ id, kind, node, path, value, base }) => ({ id, kind, ...(node && { node }), ...(path && { path }), ...(value !== undefined && { value }), base: this.#baseOf({ node, path }, base) }))
-    return fetch(`/api/v1/workflows/${this.id}/operations?parts=${this.seq}${this.#outline}`, {
+    return fetch(`/api/v1/workflows/${this.id}/operations?${this.#asked({ parts: this.seq })}`, {
       method: 'POST', keepalive, headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify({ operations }),
     })
   }
@@ -195,7 +218,7 @@ export class Store extends EventTarget {
     this.#behind = Boolean(this.#sending) && !force
     if (this.#behind) return
     try {
-      const response = await fetch(`/workflows/${this.id}/delta?after=${force ? 0 : this.seq}${this.#outline}`, { headers: { Accept: 'application/json' } })
+      const response = await fetch(`/workflows/${this.id}/delta?${this.#asked({ after: force ? 0 : this.seq })}`, { headers: { Accept: 'application/json' } })
       if (response.ok) this.take(await response.json(), [])
       else if (response.status === 404) this.#tell('gone', {})
     } catch {
@@ -244,7 +267,7 @@ export class Store extends EventTarget {
     this.doc = doc
   }
 
-  get #stackKey() { return `${this.id} ${this.tab}` }
+  get #stackKey() { return `${this.kept} ${this.tab}` }
   #saveStacks() { saveStacks(this.#stackKey, { undo: this.#undo, redo: this.#redo }) }
   #tell(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })) }
 }

@@ -31,6 +31,7 @@ export const WORDS = {
   saving: 'Saving',
   offline: 'Offline. {0} kept here and sent when the server is back.',
   signedOut: 'Signed out. {0} kept here; sign in again in another tab.',
+  kept: 'Not saved. {0} kept here.',
   gone: 'This workflow has been deleted.',
   noServer: 'The server does not answer. Nothing was changed.',
   letters: 'Type a letter to connect',

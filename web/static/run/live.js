@@ -75,6 +75,7 @@ export class Live {
   }
 
   #take(event) {
+    if (this.#ended) return
     if (event.seq) {
       if (event.seq <= this.seq) return // polled and pushed: once is enough
       this.seq = event.seq
