@@ -206,7 +206,7 @@ class Engine:
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         follow_ups = FollowUpRepository(self.database)
-        self.state = StateManager(self.executions, self.workflows, self.vault)
+        self.state = StateManager(self.executions, self.vault)
         self.controller = ExecutionController(
             clock=self.clock,
             ids=self.ids,

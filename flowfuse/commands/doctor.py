@@ -23,7 +23,7 @@ from flowfuse.config import Config
 from flowfuse.data.backup import Backups
 from flowfuse.data.database import newest_schema, schema_of
 from flowfuse.data.folder import DataFolder
-from flowfuse.data.storage import RESERVE_BYTES, quick_check
+from flowfuse.data.storage import quick_check, reserve_of
 from flowfuse.errors import FlowFuseError
 from flowfuse.integrations.vault import sealing_keys
 from flowfuse.resources import asset_root
@@ -157,9 +157,11 @@ def _disk(config: Config, folder: DataFolder) -> Iterator[Finding]:
     place = next(path for path in (folder.path, *folder.path.parents) if path.exists())
     usage = shutil.disk_usage(place)
     found = f"{usage.free // 1_000_000} MB free of {usage.total // 1_000_000} MB"
-    if usage.free < RESERVE_BYTES:
-        yield Finding("disk", "problem", found, "Make room: with less than 100 MB nothing new is accepted.")
-    elif usage.free < 10 * RESERVE_BYTES:
+    reserve = reserve_of(usage.total)
+    if usage.free < reserve:
+        least = f"with less than {reserve // 1_000_000} MB nothing new is accepted."
+        yield Finding("disk", "problem", found, f"Make room: {least}")
+    elif usage.free < 10 * reserve:
         yield Finding(
             "disk", "warning", found, "Make room soon, or let history be kept for less long (settings)."
         )

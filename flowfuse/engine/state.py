@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import msgspec
 
 from flowfuse.data.executions import ExecutionRepository
-from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine import records
 from flowfuse.engine.frame import path_text
 from flowfuse.engine.plan import Plan
@@ -37,10 +36,8 @@ class LogSeal(Protocol):
 class StateManager:
     """Reads what runs have written."""
 
-    def __init__(
-        self, executions: ExecutionRepository, workflows: WorkflowRepository, secrets: LogSeal
-    ) -> None:
-        self._executions, self._workflows, self._secrets = executions, workflows, secrets
+    def __init__(self, executions: ExecutionRepository, secrets: LogSeal) -> None:
+        self._executions, self._secrets = executions, secrets
 
     async def log(
         self, workspace: str, execution: str, after: int = 0, *, fill: bool = True, most: int = -1

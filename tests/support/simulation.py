@@ -317,7 +317,7 @@ class Engine:
         self.executions = ExecutionRepository(self.database)
         self.workflows = WorkflowRepository(self.database, self.clock, _no_edits)
         self.bus = EventBus()
-        self.state = StateManager(self.executions, self.workflows, NoSecrets())
+        self.state = StateManager(self.executions, NoSecrets())
         EffectNode.ledger, EffectNode.clock = world.ledger, self.clock
         self.catalogue = CATALOGUE
         self.queue = QueueManager(self.database)

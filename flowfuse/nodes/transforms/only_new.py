@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from flowfuse.data.seen import SeenItems
 from flowfuse.errors import ExpressionFailed
 from flowfuse.node import NodeType, Output, Params, RunContext, form
+from flowfuse.nodes.key_path import MISSING, look, split
 
 
 class OnlyNewParams(Params, frozen=True):
@@ -55,9 +56,8 @@ class OnlyNew(NodeType):
 
 
 def _key(item: Any, path: str) -> Any:
-    for name in path.split(".") if path else ():
-        if not isinstance(item, dict) or name not in item:
-            there = ", ".join(item) if isinstance(item, dict) else "no keys at all"
-            raise ExpressionFailed(reason=f"key: an item has no “{name}”. There are: {there}")
-        item = item[name]
-    return item
+    found = look(item, split(path))
+    if found is MISSING:
+        there = ", ".join(item) if isinstance(item, dict) else "no keys at all"
+        raise ExpressionFailed(reason=f"key: an item has no “{path}”. There are: {there}")
+    return found

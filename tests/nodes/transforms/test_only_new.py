@@ -34,6 +34,11 @@ async def test_told_apart_by_a_key(run: Chain) -> None:
     assert await new(run, document, [changed, {"meta": {"id": 8}}]) == [{"meta": {"id": 8}}]
 
 
+async def test_a_key_path_leads_into_lists_as_everywhere(run: Chain) -> None:
+    document = fresh(key="ids.0")
+    assert await new(run, document, [{"ids": [7, 8]}, {"ids": [7, 9]}]) == [{"ids": [7, 8]}]
+
+
 @pytest.mark.parametrize("item", [{"meta": {}}, {"meta": 3}, "text"])
 async def test_an_item_without_the_key(run: Chain, item: Any) -> None:
     ended = await run(fresh(key="meta.id"), [item])
