@@ -34,6 +34,17 @@ class Waiting(msgspec.Struct, frozen=True):
     first_us: int
     data: Value = None
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the attempt itself is made behind it: calls are possible, runs are accepted again."""
+        return self.why in ("breaker", "room")
+
+    @property
+    def behind(self) -> tuple[int, str]:
+        """Which attempt is made, and to which connector; the first versions kept no connector."""
+        data: Any = self.data
+        return (data, "") if isinstance(data, int) else (data[0], data[1])
+
 
 class Work:
     """A task of a run: an effect's attempt, or (attempt 0) an expression too large for the event loop."""

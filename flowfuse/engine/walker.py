@@ -32,8 +32,6 @@ from flowfuse.node import LogNote, Outcome, Output, Params, Wait
 log = logging.getLogger("flowfuse.engine")
 
 SLICE_SECONDS = 0.004
-ATTEMPTED_AGAIN = ("breaker", "room")
-"""Waits behind which the attempt itself is made: for calls to be possible, for runs to be accepted."""
 
 
 class Host(Protocol):
@@ -563,7 +561,7 @@ class Walker:
         self._effect_ended(waiting.frame, waiting.node, result, waiting.attempt, waiting.first_us)
 
     def _is_due(self, waiting: Waiting, run: Run) -> bool:
-        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace, _behind(waiting)[1]):
+        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace, waiting.behind[1]):
             # It may have closed before its time.
             return True
         return 0 < waiting.until_us <= run.now_us
@@ -591,18 +589,12 @@ class Walker:
         for key in due:
             # One that ended badly may have stopped the frame, and taken the other waits with it.
             waiting = run.waits.get(key)
-            if waiting is not None and waiting.why in ATTEMPTED_AGAIN:
+            if waiting is not None and waiting.repeats:
                 del run.waits[key]
-                self.attempt_again(waiting.frame, waiting.node, _behind(waiting)[0], waiting.first_us)
+                self.attempt_again(waiting.frame, waiting.node, waiting.behind[0], waiting.first_us)
             elif waiting is not None:
                 self.end_wait(run, waiting, self._over(run, waiting))
         self.advance(run)
-
-
-def _behind(waiting: Waiting) -> tuple[int, str]:
-    """Which attempt is made behind a wait, and to which connector; the first versions kept no connector."""
-    data: Any = waiting.data
-    return (data, "") if isinstance(data, int) else (data[0], data[1])
 
 
 class Repeat:
