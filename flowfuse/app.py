@@ -63,6 +63,7 @@ from flowfuse.nodes import catalogue
 from flowfuse.pages.auth import AuthManager
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.gate import Gate
+from flowfuse.pages.hook_paths import DraftHooks
 from flowfuse.pages.hook_trap import HookTrap
 from flowfuse.pages.hooks import Hooks, HookTable
 from flowfuse.pages.render import Templates
@@ -354,10 +355,11 @@ def create_app(
     folder = folder if folder is not None else DataFolder(config.data)
     engine = Engine(config, folder)
     table = HookTable(engine.workflows, engine.controller, engine.bus)
+    draft_hooks = DraftHooks(engine.workflows, engine.bus)
     hooks = Hooks(
         table, engine.controller, engine.history, engine.workflows, engine.drafts,
-        engine.vault, engine.files, engine.clock,
-        HookTrap(engine.workflows, engine.calls, engine.vault, engine.bus, engine.clock.now_us),
+        engine.vault, engine.files, engine.clock, draft_hooks,
+        HookTrap(engine.workflows, engine.calls, engine.vault, draft_hooks, engine.clock.now_us),
     )  # fmt: skip
 
     templates = LazyTemplates(engine.clock)

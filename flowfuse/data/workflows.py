@@ -410,15 +410,18 @@ class WorkflowRepository:
             for row in rows
         ]
 
-    async def with_webhook(self, path: str) -> Sequence[tuple[str, str]]:
-        """(workspace, workflow) whose drafts may have a webhook at that path, by its first part."""
-        first = path.partition("/")[0]
+    async def draft_hooks(self) -> Sequence[Hook]:
+        """The webhooks that are on in the drafts of every workspace, the last changed first."""
         rows = await self._database.rows(
-            "SELECT workspace_id, id FROM workflows WHERE instr(draft, CAST(? AS BLOB)) "
-            'OR instr(draft, CAST(\'"path":"{\' AS BLOB)) ORDER BY updated DESC',
-            (first,),
+            "SELECT w.workspace_id, w.id, n.value ->> '$.id' AS node, n.value ->> '$.config.path' AS path "
+            "FROM workflows w, json_each(CAST(w.draft AS TEXT), '$.nodes') n "
+            "WHERE instr(w.draft, CAST('trigger.webhook' AS BLOB)) "
+            "AND n.value ->> '$.type' = 'trigger.webhook' AND NOT ifnull(n.value ->> '$.disabled', 0) "
+            "AND json_type(n.value, '$.config.path') = 'text' ORDER BY w.updated DESC"
         )
-        return [(row["workspace_id"], row["id"]) for row in rows]
+        return [
+            Hook(workspace=r["workspace_id"], path=r["path"], workflow=r["id"], node=r["node"]) for r in rows
+        ]
 
 
 def _columns(workflow: Workflow) -> tuple[Any, ...]:

@@ -37,11 +37,16 @@ class Waiting(msgspec.Struct, frozen=True):
     first_us: int
     data: Value = None
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the attempt itself is made behind it: calls are possible, runs are accepted again."""
+        return self.why in ("breaker", "room")
 
-def behind(waiting: Waiting) -> tuple[int, str]:
-    """Which attempt is made behind a wait, and to which connector; the first versions kept no connector."""
-    data: Any = waiting.data
-    return (data, "") if isinstance(data, int) else (data[0], data[1])
+    @property
+    def behind(self) -> tuple[int, str]:
+        """Which attempt is made, and to which connector; the first versions kept no connector."""
+        data: Any = self.data
+        return (data, "") if isinstance(data, int) else (data[0], data[1])
 
 
 class Work:

@@ -22,7 +22,7 @@ from flowfuse.engine.executor import NodeExecutor, as_node_error, error_route, p
 from flowfuse.engine.frame import Frame, halted, scope_result
 from flowfuse.engine.loops import Loops, LoopState, inside
 from flowfuse.engine.plan import Arrow, NodePlan
-from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Repeat, Run, Waiting, Work, behind
+from flowfuse.engine.run import FLUSH_BYTES, FLUSH_SECONDS, Repeat, Run, Waiting, Work
 from flowfuse.errors import FlowFuseError, NodeFailed, NodeTimeout, UnknownFault, WaitExpired
 from flowfuse.expression import Heavy
 from flowfuse.faults import crash_point
@@ -32,8 +32,6 @@ from flowfuse.node import LogNote, Outcome, Output, Params, Wait
 log = logging.getLogger("flowfuse.engine")
 
 SLICE_SECONDS = 0.004
-ATTEMPTED_AGAIN = ("breaker", "room")
-"""Waits behind which the attempt itself is made: for calls to be possible, for runs to be accepted."""
 
 
 class Host(Protocol):
@@ -562,7 +560,7 @@ class Walker:
         self._effect_ended(waiting.frame, waiting.node, result, waiting.attempt, waiting.first_us)
 
     def _is_due(self, waiting: Waiting, run: Run) -> bool:
-        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace, behind(waiting)[1]):
+        if waiting.why == "breaker" and not self.breaker.blocked_until(run.workspace, waiting.behind[1]):
             # It may have closed before its time.
             return True
         return 0 < waiting.until_us <= run.now_us
@@ -590,9 +588,9 @@ class Walker:
         for key in due:
             # One that ended badly may have stopped the frame, and taken the other waits with it.
             waiting = run.waits.get(key)
-            if waiting is not None and waiting.why in ATTEMPTED_AGAIN:
+            if waiting is not None and waiting.repeats:
                 del run.waits[key]
-                self.attempt_again(waiting.frame, waiting.node, behind(waiting)[0], waiting.first_us)
+                self.attempt_again(waiting.frame, waiting.node, waiting.behind[0], waiting.first_us)
             elif waiting is not None:
                 self.end_wait(run, waiting, self._over(run, waiting))
         self.advance(run)

@@ -13,21 +13,20 @@ from typing import Any
 from msgspec import Struct
 
 from flowfuse.data.calls import LONGEST_BODY, WebhookCalls
-from flowfuse.data.workflows import WorkflowRepository
-from flowfuse.engine.drafts import webhooks_of
+from flowfuse.data.workflows import Hook, WorkflowRepository
 from flowfuse.errors import FlowFuseError, NodeFailed
-from flowfuse.events import EventBus, WorkflowChanged
 from flowfuse.integrations.credential import REDACTED
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.pages.hook_body import decode, is_text, kind_of, query_of, read_whole, sent_headers
+from flowfuse.pages.hook_paths import DraftHooks
 from flowfuse.pages.problems import status_of
 
 log = logging.getLogger("flowfuse.hooks")
 
 CAUGHT, REFUSED = 100, 2
 """So many calls in a second are looked at. Who is refused comes often, and brings nothing."""
-UNKNOWN = 1000
-"""So many addresses that lead nowhere are remembered, so that asking for them costs nothing."""
+COUNTED = 1000
+"""So many addresses and webhooks are counted at once."""
 _SECRET = ("authorization", "cookie", "proxy-authorization")
 _SECRET_WORDS = ("signature", "token", "secret", "api-key", "apikey", "password")
 
@@ -50,29 +49,23 @@ class HookTrap:
         workflows: WorkflowRepository,
         calls: WebhookCalls,
         vault: CredentialVault,
-        bus: EventBus,
+        drafts: DraftHooks,
         now_us: Callable[[], int],
     ) -> None:
         self._workflows, self._calls, self._vault, self._now_us = workflows, calls, vault, now_us
+        self._drafts = drafts
         self._counted: dict[Any, tuple[int, int]] = {}
-        self._unknown: dict[str, None] = {}
-        # An address that led nowhere may lead to the draft now.
-        bus.listen(WorkflowChanged, lambda _: self._unknown.clear())
 
-    async def missed(
-        self, path: str, pattern_of: Any, scope: Any, receive: Any, error: FlowFuseError
-    ) -> None:
+    async def missed(self, path: str, scope: Any, receive: Any, error: FlowFuseError) -> None:
         """Nothing is published at an address: keep the call for the draft that waits there, if any does."""
-        if path in self._unknown or self._is_flooded(path, CAUGHT):
-            return
         try:
-            found = await self._waiting(path, pattern_of)
-            if found is None:
-                if len(self._unknown) >= UNKNOWN:
-                    self._unknown.clear()
-                self._unknown[path] = None
+            found = await self._drafts.find(path)
+            if found is None or self._is_flooded(path, CAUGHT):
                 return
-            caught, params = found
+            hook, params = found
+            caught = await self._waiting(hook)
+            if caught is None:
+                return
             body = await _body(_header(scope, b"content-type"), scope, receive)
             await self._keep(caught, scope, error, body, params)
         except FlowFuseError as trouble:
@@ -91,7 +84,7 @@ class HookTrap:
     def _is_flooded(self, key: Any, most: int) -> bool:
         """Whether there were more than `most` within this second: each costs a look and a write."""
         second = self._now_us() // 1_000_000
-        if len(self._counted) >= UNKNOWN:
+        if len(self._counted) >= COUNTED:
             self._counted.clear()
         before = self._counted.get(key, (second, 0))
         count = before[1] + 1 if before[0] == second else 1
@@ -118,17 +111,14 @@ class HookTrap:
         except NodeFailed:
             return ""  # a credential that is not there proves nothing
 
-    async def _waiting(self, path: str, pattern_of: Any) -> tuple[Caught, dict[str, str]] | None:
-        for workspace, name in await self._workflows.with_webhook(path):
-            workflow = (await self._workflows.get(workspace, name)).document
-            placed = {node.id: node for node in workflow.nodes}
-            for pattern, node in webhooks_of(workflow):
-                found = pattern_of(pattern).fullmatch(path)
-                if found is not None:
-                    auth = str(placed[node].config.get("auth", "none"))
-                    caught = Caught(workspace, name, node, auth, placed[node].credential)
-                    return caught, found.groupdict()
-        return None
+    async def _waiting(self, hook: Hook) -> Caught | None:
+        """What a draft's webhook asks of its callers; None where it was taken away meanwhile."""
+        workflow = (await self._workflows.get(hook.workspace, hook.workflow)).document
+        placed = next((node for node in workflow.nodes if node.id == hook.node), None)
+        if placed is None:
+            return None
+        auth = str(placed.config.get("auth", "none"))
+        return Caught(hook.workspace, hook.workflow, hook.node, auth, placed.credential)
 
 
 def _could_not(scope: Any, trouble: FlowFuseError) -> None:

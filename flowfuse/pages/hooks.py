@@ -18,7 +18,7 @@ from flowfuse.data.files import FileStore
 from flowfuse.data.workflows import Content, Hook, WorkflowRepository
 from flowfuse.engine.breaker import circuit_open
 from flowfuse.engine.controller import ExecutionController
-from flowfuse.engine.drafts import Drafts, webhooks_of
+from flowfuse.engine.drafts import Drafts
 from flowfuse.engine.history import History
 from flowfuse.engine.plan import Plan
 from flowfuse.engine.run import Run
@@ -59,6 +59,7 @@ from flowfuse.pages.hook_body import (
     read_whole,
     sent_headers,
 )
+from flowfuse.pages.hook_paths import DraftHooks, path_pattern
 from flowfuse.pages.hook_trap import HookTrap
 from flowfuse.pages.problems import problem_bytes
 
@@ -139,18 +140,6 @@ class HookTable:
         return target
 
 
-def path_pattern(path: str) -> re.Pattern[str]:
-    """A path with `{names}` as a pattern; a name takes one part, and where it comes again the same."""
-    parts = re.split(r"\{([A-Za-z_]\w*)\}", path, flags=re.ASCII)
-    text = ""
-    for place, part in enumerate(parts):
-        if place % 2 == 0:
-            text += re.escape(part)
-        else:
-            text += f"(?P={part})" if part in parts[1:place:2] else f"(?P<{part}>[^/]+)"
-    return re.compile(text)
-
-
 def make_target(
     controller: ExecutionController, workspace: str, workflow: str, content: Content, node: str, mode: str
 ) -> Target:
@@ -175,9 +164,10 @@ class Hooks:
         vault: CredentialVault,
         files: FileStore,
         clock: Clock,
+        draft_hooks: DraftHooks,
         trap: HookTrap,
     ) -> None:
-        self._trap = trap
+        self._draft_hooks, self._trap = draft_hooks, trap
         self._table, self._controller, self._history = table, controller, history
         self._workflows, self._drafts = workflows, drafts
         self._vault, self._files, self._clock = vault, files, clock
@@ -192,7 +182,7 @@ class Hooks:
             if target is not None:
                 await self._trap.refused(target, scope, error)
             elif isinstance(error, NotFound):
-                await self._trap.missed(path, path_pattern, scope, receive, error)
+                await self._trap.missed(path, scope, receive, error)
             await send_error(send, error)
         except Exception:
             log.exception("A webhook call broke")
@@ -210,16 +200,17 @@ class Hooks:
             await send_error(send, FlowFuseError())
 
     async def _find_draft(self, path: str) -> tuple[Target, dict[str, str]]:
-        for workspace, name in await self._workflows.with_webhook(path):
-            workflow = (await self._workflows.get(workspace, name)).document
-            for pattern, node in webhooks_of(workflow):
-                found = path_pattern(pattern).fullmatch(path)
-                if found is not None:
-                    content = await self._freeze_draft(workspace, workflow)
-                    return make_target(
-                        self._controller, workspace, name, content, node, "test"
-                    ), found.groupdict()
-        raise NotFound(what="webhook of a draft", id=path)
+        found = await self._draft_hooks.find(path)
+        if found is None:
+            raise NotFound(what="webhook of a draft", id=path)
+        hook, params = found
+        workflow = (await self._workflows.get(hook.workspace, hook.workflow)).document
+        if all(node.id != hook.node for node in workflow.nodes):
+            raise NotFound(what="webhook of a draft", id=path)
+        content = await self._freeze_draft(hook.workspace, workflow)
+        return make_target(
+            self._controller, hook.workspace, hook.workflow, content, hook.node, "test"
+        ), params
 
     async def _freeze_draft(self, workspace: str, workflow: Workflow) -> Content:
         errors = errors_of(self._drafts.check(workflow))

@@ -333,6 +333,25 @@ def test_an_unknown_path_is_404(server: LocalServer, path: str) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_guessing_at_paths_asks_the_database_for_nothing(
+    server: LocalServer, publish: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("known")
+    request("POST", server.base + "/hook/first", {})
+    database, asked = server.app.engine.database, []
+    rows = database.rows
+
+    async def counted(sql: str, *more: Any) -> Any:
+        asked.append(sql)
+        return await rows(sql, *more)
+
+    monkeypatch.setattr(database, "rows", counted)
+    for number in range(20):
+        for mount in ("hook", "hook-draft"):
+            assert request("POST", f"{server.base}/{mount}/guess-{number}", {}).status == 404
+    assert [sql for sql in asked if "workflows" in sql] == []
+
+
 # -- duplicates
 
 
