@@ -29,6 +29,8 @@ def page(
     nonce = secrets.token_urlsafe(16) if with_styles else ""
     reader = reader_of(request)
     context.setdefault("notice", notice_of(request, reader["language"]))
+    # On a phone the bench is a sheet; whoever was sent a tab of it sees it at once.
+    context.setdefault("has_sheet", "tab" in request.query_params)
     html = request.app.state.templates.render(template, nonce=nonce, **reader, **context)
     headers = {"content-security-policy": policy_for(nonce)} if nonce else {}
     return Response(html, media_type="text/html", headers=headers)

@@ -85,6 +85,7 @@ def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environme
         identity=None,
         theme="",
         notice=None,
+        has_sheet=False,
     )
     environment.filters.update(
         agent=words.agent_words,

@@ -2,7 +2,6 @@
 
 /** One listener for all benches, also for one that htmx brings later. */
 export function listenToTabs() {
-  if (new URL(location).searchParams.has('tab')) document.body.classList.add('has-sheet')
   document.addEventListener('click', (event) => {
     const tab = event.target.closest('[data-tab]')
     if (tab) show(tab)

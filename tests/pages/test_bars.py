@@ -1,0 +1,125 @@
+"""Bars of the design (§6): an address is all of a view, and what a script adds to a run moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.pages.test_editor_sound import SHOP
+from tests.pages.test_every_page import SIZES
+from tests.support.browser import chromium, signed_in
+from tests.support.house import fill
+from tests.support.local import LocalServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    if (!entry.hadRecentInput) shifts.push([entry.value, ...entry.sources.map(({ node }) => node?.outerHTML?.slice(0, 120))]);
+  }
+}).observe({ type: 'layout-shift', buffered: true });
+"""
+SHOWN = """() => ({
+  chosen: [...document.querySelectorAll('.is-selected[data-node]')].map(({ dataset }) => dataset.node),
+  open: [...document.querySelectorAll('[role=tab][aria-selected=true]')].map(({ id }) => id),
+  current: [...document.querySelectorAll('main [aria-current]')].map((each) => each.getAttribute('href')),
+  typed: [...document.querySelectorAll('main form[method=get] :is(input, select)')].map(({ value }) => value),
+  heads: [...document.querySelectorAll('h1, h2, h3')].filter((each) => each.checkVisibility()).map(({ textContent }) => textContent),
+})"""
+
+
+def _pick(page: Page, id: str) -> None:
+    page.locator(f"#canvas .world [data-node={id}] > [data-open]").click()
+    page.locator(f".is-selected[data-node={id}]").first.wait_for()
+
+
+def _editor(page: Page) -> None:
+    _pick(page, "tell")
+    page.wait_for_url("**node=tell*")
+
+
+def _tab(page: Page) -> None:
+    _editor(page)
+    page.get_by_role("tab", name="Timeline").click()
+
+
+def _run(page: Page) -> None:
+    _pick(page, "tell")
+    page.wait_for_url("**node=tell*")
+
+
+def _versions(page: Page) -> None:
+    page.get_by_role("link", name="v1").click()
+    page.wait_for_url("**b=1*")
+
+
+def _searched(page: Page) -> None:
+    page.locator("main [data-search]").fill("labels")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=labels*")
+
+
+WAYS: dict[str, tuple[str, Callable[[Page], None]]] = {
+    "editor": ("/workflows/shop", _editor),
+    "editor-tab": ("/workflows/shop", _tab),
+    "run": ("/workflows/done/runs/2", _run),
+    "versions": ("/workflows/shop/versions", _versions),
+    "compare": ("/workflows/done/runs/2/compare", lambda page: _pick(page, "tell")),
+    "workflows": ("/workflows", _searched),
+    "runs": ("/runs", _searched),
+    "audit": ("/audit", _searched),
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
+    server = LocalServer(tmp_path_factory.mktemp("bars") / "data").start()
+    fill(server)
+    done: dict[str, Any] = {
+        **SHOP,
+        "id": "done",
+        "nodes": [node for node in SHOP["nodes"] if node["id"] != "call"],
+        "edges": [edge for edge in SHOP["edges"] if edge["to"] != "call"],
+    }
+    assert server.api("POST", "/workflows", SHOP).status == 201
+    server.publish(done)
+    for _ in range(2):
+        ran = server.api("POST", "/workflows/done/run", {"trigger": "hand", "wait": 30})
+        assert ran.json["state"] == "completed"
+    assert server.api("POST", "/workflows/shop/versions", {"note": "before"}).status == 201
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("query", ["", "?tab=timeline"])
+def test_a_run_does_not_jump_on_a_phone(browser: Browser, full: LocalServer, query: str) -> None:
+    with signed_in(browser, full, viewport={"width": 390, "height": SIZES[390]}) as page:
+        page.add_init_script(SHIFTS)
+        page.goto(f"/workflows/done/runs/1{query}")
+        page.evaluate("document.fonts.ready.then(() => new Promise(requestIdleCallback))")
+        moved = str(page.evaluate("shifts"))
+        assert "orow" not in moved
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_an_address_is_all_of_a_view(browser: Browser, full: LocalServer, name: str) -> None:
+    path, go = WAYS[name]
+    with signed_in(browser, full) as page, signed_in(browser, full) as other:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        go(page)
+        page.wait_for_load_state("networkidle")
+        other.goto(page.url)
+        other.wait_for_load_state("networkidle")
+        assert other.evaluate(SHOWN) == page.evaluate(SHOWN)
