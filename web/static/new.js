@@ -1,5 +1,7 @@
 // A new workflow: empty, from a file that is chosen, or from one that is dropped on a page of lists.
 
+import { send } from './ask.js'
+
 document.addEventListener('click', (event) => {
   if (event.target.closest('[data-new]')) make('')
   if (event.target.closest('[data-import]')) document.getElementById('import-document').click()
@@ -18,7 +20,7 @@ async function take([file]) {
 }
 
 async function make(text) {
-  const answer = await fetch('/workflows', { method: 'POST', headers: { 'Content-Type': 'application/yaml', Accept: 'application/json' }, body: text }).catch(() => null)
+  const answer = await send('/workflows', text, 'application/yaml')
   const content = await answer?.json().catch(() => ({}))
   if (answer?.ok) return location.assign(content.address)
   const first = content?.problems?.[0]

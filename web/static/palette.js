@@ -1,5 +1,6 @@
 // “Find or do” (⌘K) on the pages of lists, and what the nav counts. In the editor, editor/finder.js does it.
 
+import { ask } from './ask.js'
 import { Choices } from './choices.js'
 
 const COUNT_EVERY = 15000
@@ -18,13 +19,13 @@ if (dialog && !document.querySelector('.is-editor')) {
 }
 
 async function find(typed) {
-  const answer = await ask(`/find?q=${encodeURIComponent(typed)}`)
+  const answer = await read(`/find?q=${encodeURIComponent(typed)}`)
   return answer?.items.map(({ words, hint, address }) => ({ words, hint, run: () => location.assign(address) }))
 }
 
 /** What an address answers; null where it cannot be had now, which is tried again by what comes next. */
-async function ask(address) {
-  const answer = await fetch(address, { headers: { Accept: 'application/json' } }).catch(() => null)
+async function read(address) {
+  const answer = await ask(address)
   return answer?.ok ? answer.json().catch(() => null) : null
 }
 
@@ -32,7 +33,7 @@ const counted = document.querySelectorAll('[data-count]')
 
 async function count() {
   if (document.hidden) return
-  const numbers = await ask('/counts')
+  const numbers = await read('/counts')
   if (!numbers) return
   for (const place of counted) place.textContent = numbers[place.dataset.count] || ''
 }

@@ -1,4 +1,5 @@
 // What can be done with versions: restore one, name one, take one change of the draft back.
+import { post } from './ask.js'
 import { toast } from './editor/toasts.js'
 import { at } from './editor/document.js'
 import { token } from './editor/store.js'
@@ -43,7 +44,7 @@ async function takeBack({ undoNode: node, undoPath: path, undoFrom: version }) {
 }
 
 async function send(address, body) {
-  const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body) }).catch(() => null)
+  const answer = await post(address, body)
   if (answer?.ok) return true
   const content = await answer?.json().catch(() => ({}))
   toast(content?.detail ?? 'The server does not answer. Nothing was changed.')

@@ -1,5 +1,7 @@
 // “Add”: a list at the pointer, searched by what is typed. Enter puts the chosen node in and connects it.
 
+import { ask } from '../ask.js'
+
 const SHOWN = 60
 const RECENT = 'recent-nodes'
 const FAMILY_WORDS = { trigger: 'Starts a run', action: 'Does something', condition: 'Chooses a way', loop: 'Repeats', transform: 'Changes data', integration: 'Services', guardrail: 'Guards', ai: 'Thinks' }
@@ -31,7 +33,7 @@ export class Palette {
   get isOpen() { return !this.box.hidden }
 
   async #load() {
-    const response = await fetch('/palette', { headers: { Accept: 'application/json' } })
+    const response = await ask('/palette')
     const { nodes, functions } = await response.json()
     this.#entries = nodes
     this.#functions = functions

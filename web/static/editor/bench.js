@@ -1,4 +1,5 @@
 // The bench under the canvas: what the chosen node gets, how it is set up, what it gave.
+import { ask } from '../ask.js'
 import { openTab } from '../bench.js'
 import { toast } from './toasts.js'
 import { say } from './words.js'
@@ -55,7 +56,7 @@ export class Bench {
     await this.store.flush()
     if (number !== this.#asked) return undefined
     const query = new URLSearchParams({ node: id, run: this.run, path: this.path })
-    const response = await fetch(`/workflows/${this.store.id}/bench?${query}`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    const response = await ask(`/workflows/${this.store.id}/bench?${query}`)
     if (number !== this.#asked) return undefined
     if (!response?.ok) return this.#empty(id)
     const { bench, who, names, path } = await response.json()

@@ -1,4 +1,5 @@
 // Nodes as JSON on the clipboard: between workflows, windows and machines. Files can be dropped as well.
+import { send } from '../ask.js'
 import { announce, toast } from './toasts.js'
 import { named, say } from './words.js'
 
@@ -61,7 +62,7 @@ async function read(text, name) {
     // Not JSON: perhaps a document in YAML.
   }
   if (/\.csv$/i.test(name)) return say('nothingToPaste')
-  const response = await fetch('/documents/read', { method: 'POST', headers: { 'Content-Type': 'application/yaml', Accept: 'application/json' }, body: text }).catch(() => null)
+  const response = await send('/documents/read', text, 'application/yaml')
   if (!response?.ok) return say('nothingToPaste')
   const { document: plain } = await response.json()
   return { nodes: plain.nodes, edges: plain.edges ?? [], notes: plain.notes }

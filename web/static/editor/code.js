@@ -1,5 +1,7 @@
 // The code node's field: the Code Editor over its text box, loaded when the first such field is shown.
 
+import { post } from '../ask.js'
+
 export class CodeField {
   #open
   #module
@@ -69,7 +71,7 @@ export class CodeField {
   async #ask(what, source) {
     const { path = '', run = '' } = this.bench.panel.querySelector('.bench')?.dataset ?? {}
     const body = { node: this.bench.shown, source, path, ...(run && { run: Number(run) }) }
-    const response = await fetch(`/workflows/${this.store.id}/code/${what}`, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body) }).catch(() => null)
+    const response = await post(`/workflows/${this.store.id}/code/${what}`, body)
     return response?.ok ? response.json() : null
   }
 }

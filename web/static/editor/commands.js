@@ -1,4 +1,5 @@
 // Every act by its name: for the toolbar's buttons (data-do), the keys, and “find or do”.
+import { ask, post } from '../ask.js'
 import { openTab } from '../bench.js'
 import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
@@ -203,7 +204,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const { own, nodes, edges } = store.doc
     const { id, ...rest } = own
     const copy = { ...rest, name: `${own.name ?? store.id} (copy)`, nodes: nodes.map((node) => (node.type === 'trigger.webhook' ? { ...node, config: { ...node.config, path: undefined } } : node)), edges }
-    const answer = await post('/api/v1/workflows', copy)
+    const answer = await sent('/api/v1/workflows', copy)
     const content = await answer?.json().catch(() => ({}))
     if (answer?.ok) location.assign(`/workflows/${content.workflow.id}`)
     else toast(content?.detail ?? say('noServer'))
@@ -212,7 +213,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   /** Put in the trash as the list does it, and on to the list, which says so and offers to take it back. */
   async function deleteWorkflow() {
     await store.flush()
-    const answer = await post('/workflows/bulk', { act: 'delete', id: [store.id] })
+    const answer = await sent('/workflows/bulk', { act: 'delete', id: [store.id] })
     if (answer?.ok) location.assign(answer.url)
     else if (answer) toast((await answer.json().catch(() => ({}))).detail ?? say('noServer'))
   }
@@ -220,7 +221,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   /** The last runs, to run with the input of one of them. */
   async function offerInputs() {
     const list = document.getElementById('run-inputs')
-    const response = await fetch(`/api/v1/executions?workflow=${store.id}&limit=12`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    const response = await ask(`/api/v1/executions?workflow=${store.id}&limit=12`)
     const items = response?.ok ? (await response.json()).items : []
     list.replaceChildren(...items.map(({ id, number, state, created }) => {
       const button = document.createElement('button')
@@ -244,7 +245,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
 
   async function publish() {
     await store.flush()
-    const answer = await post(`/api/v1/workflows/${store.id}/publish`)
+    const answer = await sent(`/api/v1/workflows/${store.id}/publish`)
     if (!answer) return
     const content = await answer.json().catch(() => ({}))
     if (answer.ok) toast(`Published as v${content.number}. Its triggers start runs now.`)
@@ -253,7 +254,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   }
 
   async function unpublish() {
-    const answer = await post(`/api/v1/workflows/${store.id}/unpublish`)
+    const answer = await sent(`/api/v1/workflows/${store.id}/unpublish`)
     if (answer?.ok) toast('Taken off: its triggers start no more runs. What runs goes on.', { label: 'Publish again', run: publish })
     await store.pull(true)
   }
@@ -264,8 +265,8 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     toast(count ? `Not published: ${count === 1 ? '1 problem' : `${count} problems`} to mend first.` : content.detail ?? 'Not published.')
   }
 
-  async function post(address, body = {}) {
-    const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body) }).catch(() => null)
+  async function sent(address, body) {
+    const answer = await post(address, body)
     if (!answer) toast(say('noServer'))
     return answer
   }

@@ -1,4 +1,5 @@
 // A credential made where it is needed. Its secret goes to the server and never comes back.
+import { post } from '../ask.js'
 import { slug } from './actions.js'
 import { say } from './words.js'
 
@@ -26,7 +27,7 @@ export function listenToConnect(store, board, actions, bench) {
     const data = Object.fromEntries([...form.querySelectorAll(`[data-kind="${kind}"] [data-secret]`)].map((input) => [input.dataset.secret, input.value]))
     const hosts = form.elements.hosts.value.split(',').map((host) => host.trim()).filter(Boolean)
     const id = `${slug(name) || 'credential'}_${Date.now().toString(36).slice(-4)}`
-    const answer = await fetch('/api/v1/credentials', { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify({ id, name, kind, hosts, data }) }).catch(() => null)
+    const answer = await post('/api/v1/credentials', { id, name, kind, hosts, data })
     const content = await answer?.json().catch(() => ({}))
     if (!answer?.ok) return tell(content?.detail ?? say('noServer'))
     box().close()

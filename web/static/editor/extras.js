@@ -1,4 +1,5 @@
 // Fields that need more than a box: when a schedule fires, a file to be chosen.
+import { post, send } from '../ask.js'
 import { toast } from './toasts.js'
 import { say } from './words.js'
 
@@ -17,7 +18,7 @@ export function listenToExtras(store) {
     const { upload } = event.target.dataset
     const [file] = event.target.files ?? []
     if (!upload || !file) return
-    const response = await fetch(`/api/v1/files?name=${encodeURIComponent(file.name)}`, { method: 'POST', headers: { 'Content-Type': file.type || 'application/octet-stream', Accept: 'application/json' }, body: file }).catch(() => null)
+    const response = await send(`/api/v1/files?name=${encodeURIComponent(file.name)}`, file, file.type || 'application/octet-stream')
     if (response?.ok) write(panel, upload, JSON.stringify(await response.json()))
     else toast(response ? (await response.json().catch(() => ({}))).detail ?? say('noServer') : say('noServer'))
   })
@@ -31,7 +32,7 @@ export function listenToExtras(store) {
     const { cron = '', every = null, at = '', timezone = '' } = node.config ?? {}
     if (!cron && !every && !at) return tell(line, 'Not yet: choose one below, or write a time.')
     const zone = timezone || store.doc.own.settings?.timezone || 'UTC'
-    const response = await fetch('/api/v1/schedules/preview', { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify({ cron, every, at, timezone: zone }) }).catch(() => null)
+    const response = await post('/api/v1/schedules/preview', { cron, every, at, timezone: zone })
     const answer = await response?.json().catch(() => null)
     if (!line.isConnected || !answer) return
     if (!response.ok) return tell(line, answer.detail ?? '')

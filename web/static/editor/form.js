@@ -1,4 +1,5 @@
 // The bench's form: reads each control into the document as it is typed, and shows beside it what it comes to.
+import { post } from '../ask.js'
 import { at } from './document.js'
 import { say } from './words.js'
 
@@ -162,7 +163,7 @@ export class Form {
       const { context } = this
       const asked = control.value
       const body = { node: form.dataset.node, field: name, value: asked, path: context?.path ?? '', ...(context?.run && { run: Number(context.run) }) }
-      const response = await fetch(`/workflows/${this.store.id}/preview`, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: JSON.stringify(body) }).catch(() => null)
+      const response = await post(`/workflows/${this.store.id}/preview`, body)
       if (!response?.ok || control.value !== asked || !control.isConnected) return
       const { text, error, missing, kind } = await response.json()
       line.hidden = false

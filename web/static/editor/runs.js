@@ -1,4 +1,5 @@
 // Runs on the canvas of the draft: started here, followed live, their data in the bench.
+import { ask, send } from '../ask.js'
 import { Live } from '../run/live.js'
 import { OVER, States } from '../run/states.js'
 import { mistakeIn } from '../run/json.js'
@@ -53,7 +54,7 @@ export class Runs {
 
   /** Put the input of an earlier run into the field. */
   async takeInput(id, number) {
-    const response = await fetch(`/api/v1/executions/${id}`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    const response = await ask(`/api/v1/executions/${id}`)
     if (!response?.ok) return toast(say('noServer'))
     const { input } = await response.json()
     this.text.value = JSON.stringify(input, null, 2)
@@ -77,10 +78,11 @@ export class Runs {
     try {
       this.bench.form.flush()
       await this.store.flush()
-      const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body })
+      const answer = await send(address, body)
+      if (!answer) return toast(say('noServer'))
       const content = await answer.json().catch(() => ({}))
       if (!answer.ok) return this.#refused(content, answer.status)
-      const response = await fetch(`/api/v1/executions/${content.id}`, { headers: { Accept: 'application/json' } })
+      const response = await ask(`/api/v1/executions/${content.id}`)
       const { execution } = await response.json()
       await this.follow(execution.number)
     } catch {
@@ -163,7 +165,7 @@ export class Runs {
 
   async #fetch() {
     const number = this.#number
-    const response = await fetch(`/workflows/${this.store.id}/progress/${number}`, { headers: { Accept: 'application/json' } }).catch(() => null)
+    const response = await ask(`/workflows/${this.store.id}/progress/${number}`)
     if (!response?.ok || number !== this.#number) return null
     const { states, bar, timeline, failed } = await response.json()
     this.failed = failed
@@ -189,7 +191,7 @@ export class Runs {
     const button = event.target.closest('[data-post]')
     if (!button) return
     button.disabled = true
-    const answer = await fetch(button.dataset.post, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body: '{}' }).catch(() => null)
+    const answer = await send(button.dataset.post, '{}')
     if (!answer) toast(say('noServer'))
     else if (!answer.ok) toast((await answer.json().catch(() => ({}))).detail ?? `The server answered ${answer.status}.`)
     await this.#fetch()

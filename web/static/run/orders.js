@@ -1,13 +1,15 @@
 // [data-post]: pause, go on, cancel, retry, decide. The answer only says that the order is kept; the run's state
 // follows. data-body is what is sent, data-go the address that the new run's id is put behind.
 
+import { send } from '../ask.js'
+
 /** `after` is called once an order was taken. */
 export function listenToOrders(after) {
   document.addEventListener('click', async (event) => {
     const button = event.target.closest('[data-post]')
     if (!button) return
     button.disabled = true
-    const { refusal, content } = await send(button.dataset.post, button.dataset.body)
+    const { refusal, content } = await order(button.dataset.post, button.dataset.body)
     button.disabled = false
     tell(refusal)
     if (refusal) return
@@ -16,14 +18,11 @@ export function listenToOrders(after) {
   })
 }
 
-async function send(address, body = '{}') {
-  try {
-    const answer = await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Accept: 'application/json' }, body })
-    const content = await answer.json().catch(() => ({}))
-    return { content, refusal: answer.ok ? '' : content.detail || content.title || `The server answered ${answer.status}.` }
-  } catch {
-    return { content: {}, refusal: 'The server does not answer. Nothing was changed.' }
-  }
+async function order(address, body = '{}') {
+  const answer = await send(address, body)
+  if (!answer) return { content: {}, refusal: 'The server does not answer. Nothing was changed.' }
+  const content = await answer.json().catch(() => ({}))
+  return { content, refusal: answer.ok ? '' : content.detail || content.title || `The server answered ${answer.status}.` }
 }
 
 function tell(words) {
