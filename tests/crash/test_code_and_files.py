@@ -105,6 +105,8 @@ def test_a_download_under_way_begins_anew_and_leaves_no_rest(server: Callable[..
         assert list((first.data / "files" / "tmp").iterdir()) == []
         for peer in calls:
             peer.close()
+        # Closed alone, the socket would go on listening below the thread that waits in accept().
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def test_an_upload_that_was_accepted_is_there_after_a_kill(server: Callable[..., Server]) -> None:

@@ -85,6 +85,7 @@ def test_restarts_change_no_state(server: Callable[..., Server]) -> None:
         assert states(running) == before
 
 
+@pytest.mark.timeout(1800)
 def test_a_queue_survives(server: Callable[..., Server], witness: Witness) -> None:
     count = 300 if CYCLES <= 40 else 10_000
     running = server(FLOWFUSE_MAX_RUNNING="2").start()
@@ -104,7 +105,8 @@ def test_a_queue_survives(server: Callable[..., Server], witness: Witness) -> No
     running.start()
     witness.wait_for(lambda: bool(witness.marks), 10)
     assert time.monotonic() - begun < 10, "the first node takes too long to start again"
-    found = {e["id"]: e["state"] for e in running.wait_until_idle(200)}
+    # Not a promise, only the sign of a standstill: a slow machine makes 25 of these runs a second.
+    found = {e["id"]: e["state"] for e in running.wait_until_idle(max(200, count / 10))}
     assert [found.get(each) for each in accepted] == ["completed"] * count
     numbers = sorted(e["number"] for e in running.executions())
     assert numbers == list(range(1, count + 1))
