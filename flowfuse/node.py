@@ -316,13 +316,21 @@ def pack(value: Any) -> bytes:
     This is the executor's step 'validate the output' and the encoding for storage in one pass.
     Raises OutputInvalid.
     """
-    try:
-        packed = _PACK(value)
-    except (OverflowError, UnicodeEncodeError, RecursionError, TypeError) as error:
-        raise OutputInvalid(reason=_reason(error)) from error
-    if (b"\xcf" in packed or b"\xcb" in packed) and _SUSPECT.search(packed):
+    packed = _encoded(value)
+    if _is_suspicious(packed):
         _refuse_non_json(value)
     return packed
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return _PACK(value)
+    except (OverflowError, UnicodeEncodeError, RecursionError, TypeError) as error:
+        raise OutputInvalid(reason=_reason(error)) from error
+
+
+def _is_suspicious(packed: bytes) -> bool:
+    return (b"\xcf" in packed or b"\xcb" in packed) and _SUSPECT.search(packed) is not None
 
 
 def _reason(error: Exception) -> str:
@@ -353,11 +361,12 @@ def _refuse_non_json(value: Any) -> None:
 
 
 def _suspects(items: Any) -> list[Any]:
-    """Of many, the stretches that are suspicious; of few, the items. So a chance hit in a large value
-    costs a look at its surroundings, not at each number in it.
+    """Of many, the stretches that are suspicious; of few, all. So a chance hit in a large value costs a look
+    at its surroundings, not at each number in it; and nothing is encoded once more for each level around it.
     """
-    step = _STRETCH if len(items) > _STRETCH else 1
-    parts = items if step == 1 else (items[at : at + step] for at in range(0, len(items), step))
+    if len(items) <= _STRETCH:
+        return list(items)
+    parts = (items[at : at + _STRETCH] for at in range(0, len(items), _STRETCH))
     return [part for part in parts if _SUSPECT.search(_PACK(part))]
 
 
@@ -372,12 +381,12 @@ def check_incoming(value: Value, size: int) -> None:
     `size` is the number of opening brackets in its JSON text, which bounds its depth. Raises
     OutputInvalid.
     """
+    wrapped = value
     if size > 200:
-        wrapped = value
         for _ in range(_SPARE_LEVELS):
             wrapped = [wrapped]
-        value = wrapped
-    pack(value)
+    if _is_suspicious(_encoded(wrapped)):
+        _refuse_non_json(value)
 
 
 def check_shape(value: Any, type_hint: Any, path: str, *, expressions: bool = False) -> list[tuple[str, str]]:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowfuse import node
 from flowfuse.engine import records
 from flowfuse.errors import OutputInvalid
-from flowfuse.node import pack
+from flowfuse.node import check_incoming, pack
 
 OTHERS = [math.nan, math.inf, -math.inf, 2**63, 2**64 - 1]
 
@@ -48,3 +49,21 @@ def test_a_large_value_is_stored_by_its_own_bytes(value: Any, place: int) -> Non
     assert blob is not None
     assert records.decompress(blob.data) == pack(large)
     assert blob.digest == records.digest_of(pack(large))
+
+
+def test_a_chance_hit_is_not_looked_for_at_each_level_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes in is tried with many levels around it: each would encode all that is within once more."""
+    value: Any = [{"v": n} for n in range(1000)]  # 207 before a map looks like an integer of 64 bits
+    for _ in range(100):
+        value = [value, 1]
+    encoded, plain = 0, node._PACK
+
+    def counted(part: Any) -> bytes:
+        nonlocal encoded
+        packed = plain(part)
+        encoded += len(packed)
+        return packed
+
+    monkeypatch.setattr(node, "_PACK", counted)
+    check_incoming(value, 1300)
+    assert len(plain(value)) < encoded < 5 * len(plain(value))
