@@ -14,7 +14,7 @@ from typing import Protocol
 from flowfuse.clock import Clock, id_text
 from flowfuse.engine.plan import Plan
 from flowfuse.engine.queue import Held, QueueManager
-from flowfuse.errors import DatabaseUnavailable, FlowFuseError, IllegalTransition, MissingType
+from flowfuse.errors import DatabaseUnavailable, FlowFuseError, IllegalTransition
 from flowfuse.model import State
 
 log = logging.getLogger("flowfuse.engine")
@@ -107,8 +107,10 @@ class Admission:
             return False
         try:
             settings = (await self._host.plan_of(held.workspace, held.content_id)).workflow.settings
-        except MissingType:
-            # It begins, to be paused where its loading fails, visibly.
+        except DatabaseUnavailable:
+            raise
+        except FlowFuseError:
+            # It begins, to be paused where its loading fails, visibly; those behind it have their turn.
             await self._queue.admit(held, 0, self._clock.now_us())
             await self._host.continue_stored(held.workspace, held.id)
             return True

@@ -126,19 +126,20 @@ def _some_packed(some: list[Any] | dict[str, Any]) -> Iterator[bytes]:
 
 
 def _map_header(count: int) -> bytes:
-    if count < 16:
-        return bytes((0x80 | count,))
-    if count < 0x10000:
-        return b"\xde" + count.to_bytes(2, "big")
-    return b"\xdf" + count.to_bytes(4, "big")
+    return _header(count, 0x80, 0xDE)
 
 
 def _array_header(count: int) -> bytes:
+    return _header(count, 0x90, 0xDC)
+
+
+def _header(count: int, short: int, long: int) -> bytes:
+    """MessagePack's head of a container: one byte for up to 15 items, else a marker and their number."""
     if count < 16:
-        return bytes((0x90 | count,))
+        return bytes((short | count,))
     if count < 0x10000:
-        return b"\xdc" + count.to_bytes(2, "big")
-    return b"\xdd" + count.to_bytes(4, "big")
+        return bytes((long,)) + count.to_bytes(2, "big")
+    return bytes((long + 1,)) + count.to_bytes(4, "big")
 
 
 def segment(base_us: int, records: list[bytes]) -> bytes:

@@ -22,7 +22,7 @@ from flowfuse.engine.run import Run
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.timers import Timers
 from flowfuse.engine.walker import Walker
-from flowfuse.errors import DatabaseUnavailable, FlowFuseError, IllegalTransition, MissingType, NotFound
+from flowfuse.errors import DatabaseUnavailable, FlowFuseError, IllegalTransition, NotFound
 from flowfuse.model import RUNNING, TERMINAL, NodeError, State
 
 log = logging.getLogger("flowfuse.engine")
@@ -210,11 +210,7 @@ class StoredRuns:
         if state in TERMINAL:
             raise IllegalTransition(state=state.name, target=State.running.name)
         content = await self._workflows.content(workspace, row["content_id"])
-        try:
-            plan = self._host.plan(content)
-        except MissingType:
-            await self._queue.pause_row(workspace, raw, MissingType.code)
-            raise
+        plan = self._host.plan(content)
         records = await self._state.log(workspace, id_text(raw))
         run = await self._state.load(row, plan, records, self._queue.epoch)
         replay = Replay(self._host.walker, run)

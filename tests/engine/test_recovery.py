@@ -483,6 +483,18 @@ def test_held_runs_of_a_type_that_is_gone_are_paused_and_go_on_when_it_is_back(
     assert [entry.value for entry in world.ledger.entries] == [0, 2, 1]
 
 
+def test_a_held_run_whose_content_is_damaged_is_paused(world: World, engine: Engine) -> None:
+    held = flow(effect("a", seconds=5), edges="start>a", concurrency=1)
+    runs = [engine.start(held) for _ in range(2)]
+    engine.advance(1)
+    world.crash()
+    world.rows("UPDATE contents SET checksum = checksum + 1")
+    engine = world.boot()
+    engine.advance(5)
+    rows = [engine.stored(run.id) for run in runs]
+    assert [(row.state, row.reason) for row in rows if row] == [("paused", "segment_broken")] * 2
+
+
 def damage(world: World, raw: bytes) -> None:
     world.rows("UPDATE segments SET data = zeroblob(40) WHERE execution_id = ?", raw)
 
