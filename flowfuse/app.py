@@ -99,6 +99,8 @@ class FlowFuse:
         self._build = build
         self._site: Litestar | None = None
         self._building = threading.Lock()
+        self.built: Callable[[], None] = lambda: None
+        """Called when the site has been built: the last large part of a start."""
 
     @property
     def site(self) -> Litestar:
@@ -106,6 +108,7 @@ class FlowFuse:
         with self._building:
             if self._site is None:
                 self._site = self._build()
+                self.built()
             return self._site
 
     @asynccontextmanager

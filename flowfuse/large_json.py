@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import itertools
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
+
+from flowfuse.collector import collector
 
 LARGE = 1_000_000
 """Bytes. What is smaller takes some 10 ms at most, and is decoded at once."""
 PIECE = 200_000
 """Bytes between two turns of the event loop."""
-UNFREEZE_EVERY = 64
 
 _whole = msgspec.json.Decoder()
 
@@ -45,7 +44,7 @@ async def decode(raw: bytes) -> Any:
     if len(raw) < LARGE:
         return _at_once(raw)
     try:
-        with _collector.held():
+        with collector.held():
             return await _decode(raw)
     except ValueError:
         return _at_once(raw)  # whose words name the place in the whole, not in a piece
@@ -210,36 +209,3 @@ def _end_of_first(text: bytes) -> int | None:
     except ValueError:
         return None
     return len(text)
-
-
-class _Collector:
-    """Keeps the cyclic collector off what is being decoded: it would go through all of it, again and
-    again, and stop everything for as long; and JSON has no cycles that it could find.
-    """
-
-    def __init__(self) -> None:
-        self._holders = 0
-        self._frozen = 0
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Off while inside; what is there at the end is not looked at again."""
-        self._holders += 1
-        gc.disable()
-        try:
-            yield
-        finally:
-            self._holders -= 1
-            if not self._holders:
-                self._freeze()
-                gc.enable()
-
-    def _freeze(self) -> None:
-        self._frozen += 1
-        if self._frozen % UNFREEZE_EVERY == 0:
-            gc.unfreeze()  # once in a while cycles among what was frozen are found after all
-            return
-        gc.freeze()
-
-
-_collector = _Collector()

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from flowfuse.collector import collector
 from flowfuse.commands.common import add_data, config_of
 from flowfuse.config import Config, local_address
 from flowfuse.data.folder import DataFolder, Running
@@ -89,6 +90,7 @@ def _listen(config: Config) -> socket.socket:
 
 
 def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any, browser: bool) -> None:
+    collector.pause()  # nearly all that a start makes stays
     import uvicorn
 
     from flowfuse.app import create_app
@@ -118,6 +120,7 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
         )
     )
     server.engine = app.engine
+    app.built = collector.settle
     server.ready = lambda: _announce(config, folder, app, certificate, browser=browser)
     try:
         asyncio.run(_open_and_serve(app, server, listener))
@@ -180,6 +183,7 @@ async def _open_and_serve(app: Any, server: Any, listener: socket.socket) -> Non
 async def _announce(config: Config, folder: DataFolder, app: Any, certificate: str, *, browser: bool) -> None:
     running = Running(pid=os.getpid(), host=config.host, port=config.port, certificate=certificate)
     folder.announce(running)
+    collector.go_on()
     if app.gate.setup_only:
         _print_setup(config, app.auth.make_setup_code(), running)
     else:

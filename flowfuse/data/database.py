@@ -116,41 +116,55 @@ class RowReader(Protocol):
 
 
 class ThreadCarrier:
-    """The product's carrier: a thread that takes everything that is waiting as one batch."""
+    """The product's carrier: a thread that takes everything that is waiting as one batch.
+
+    What one round of the event loop writes is handed over together: waking the thread for the first of
+    it would make that a commit of its own, and the others wait for its disk.
+    """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
+        self._gathered: list[Write] = []
         self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop
 
     def start(self, commit: Callable[[list[Write]], Settled]) -> None:
-        loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._work, args=(commit, loop), name="writer", daemon=True)
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work, args=(commit,), name="writer", daemon=True)
         self._thread.start()
 
     def submit(self, write: Write) -> None:
-        self._queue.put(write)
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(write)
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._queue.put(gathered)
 
     async def stop(self) -> None:
         if self._thread is None:
             return
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._thread = None
         await asyncio.sleep(0)
 
-    def _work(self, commit: Callable[[list[Write]], Settled], loop: asyncio.AbstractEventLoop) -> None:
+    def _work(self, commit: Callable[[list[Write]], Settled]) -> None:
         while True:
             batch, last = self._take()
-            if batch:
-                loop.call_soon_threadsafe(deliver, commit(batch))
+            for start in range(0, len(batch), MAX_BATCH):
+                settled = commit(batch[start : start + MAX_BATCH])
+                self._loop.call_soon_threadsafe(deliver, settled)
             if last:
                 return
 
     def _take(self) -> tuple[list[Write], bool]:
-        first = self._queue.get()
-        if first is None:
+        batch = self._queue.get()
+        if batch is None:
             return [], True
-        batch = [first]
         while len(batch) < MAX_BATCH:
             try:
                 following = self._queue.get_nowait()
@@ -158,7 +172,7 @@ class ThreadCarrier:
                 break
             if following is None:
                 return batch, True
-            batch.append(following)
+            batch += following
         return batch, False
 
 

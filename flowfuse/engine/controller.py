@@ -426,6 +426,7 @@ class ExecutionController:
                 RunFinished(run.workspace, run.workflow_id, run.id, run.state, run.created, run.now_us)
             )
             self._admission.ended((run.workspace, run.workflow_id))
+            run.let_go()
         elif run.committing == 0 and self._released(run):
             self._leave(run)
 

@@ -319,6 +319,11 @@ class Run:
                 message = without(message, sensitive_texts(self.root_frame))
             self.write((records.NOTE, node.index, frame.path, at, "log", note.level, message), 6)
 
+    def let_go(self) -> None:
+        """It has ended. Its frame points back at it: without that, both are freed with the last use."""
+        if not self.tasks and not self.held:
+            del self.root_frame
+
     def take_segment(self) -> tuple[bytes, int, str, bytes] | None:
         """The records since the last commit as one row, and begin the next segment."""
         if not self.buffer:

@@ -53,6 +53,12 @@ async def test_one_bad_write_of_a_batch_fails_alone(database: Database) -> None:
     assert await keys(database) == sorted(["a", *(f"k{n}" for n in range(50))])
 
 
+async def test_what_one_turn_of_the_loop_writes_is_one_commit(database: Database) -> None:
+    before = database.commits
+    await asyncio.gather(*(database.write(put(f"k{n}", n)) for n in range(50)))
+    assert database.commits - before == 1
+
+
 async def test_a_defect_in_a_write_does_not_end_the_writer(database: Database) -> None:
     def broken(connection: sqlite3.Connection) -> None:
         raise ZeroDivisionError

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
+from flowfuse.engine.frame import Frame
+from flowfuse.engine.run import Run
 from flowfuse.model import State
-from tests.support.flows import effect, flow, node, of, put, ran, run
+from tests.support.flows import each, effect, flow, node, of, put, ran, run
 from tests.support.simulation import Engine
 
 IF = node("if", "condition.if", condition="{{ trigger > 0 }}")
@@ -161,3 +165,19 @@ def test_a_long_chain_gives_way_to_other_runs(world: object, engine: Engine) -> 
     assert long.state is State.running
     engine.finish(long.id)
     assert long.state is State.completed
+
+
+def test_a_run_that_has_ended_is_freed_without_the_cyclic_collector(engine: Engine) -> None:
+    workflow = flow(
+        each("each", [1, 2, 3]), put("one", "{{ item }}"), effect("call"),
+        edges="start>each each.item>one each.done>call",
+    )  # fmt: skip
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            engine.finish(engine.start(workflow).id)
+        left = [found for found in gc.get_objects() if isinstance(found, Run | Frame)]
+    finally:
+        gc.enable()
+    assert left == []
