@@ -16,11 +16,13 @@ LARGE = 1_000_000
 """Bytes. What is smaller takes some 10 ms at most, and is decoded at once."""
 PIECE = 200_000
 """Bytes between two turns of the event loop."""
+LOOKED_THROUGH = 8_000_000
+_DEPTH = 6
 
 _whole = msgspec.json.Decoder()
 
 
-def weight(value: Any, depth: int = 6) -> int:
+def weight(value: Any, depth: int = _DEPTH) -> int:
     """About how many bytes a value takes as JSON, judged by a few of its items: not a walk through it."""
     if type(value) is str:
         return len(value) + 2
@@ -30,13 +32,62 @@ def weight(value: Any, depth: int = 6) -> int:
     if isinstance(value, list):
         few = [value[0], value[count // 2], value[-1]]
     else:
-        few = list(itertools.islice(value.values(), 3))
+        # Of an envelope's few fields one holds all the data; those of rows are alike.
+        few = list(itertools.islice(value.values(), 16 if depth > _DEPTH - 3 else 3))
     return count * (4 + sum(weight(each, depth - 1) for each in few) // len(few))
+
+
+async def holds(raw: bytes, *texts: bytes) -> bool:
+    """Whether one of the texts is in there."""
+    for at in range(0, len(raw), LOOKED_THROUGH):
+        if at:
+            await asyncio.sleep(0)
+        # A text may begin in one piece and end in the next.
+        if any(raw.find(text, at, at + LOOKED_THROUGH + len(text)) >= 0 for text in texts):
+            return True
+    return False
 
 
 def is_large(value: Any) -> bool:
     """Whether a value takes so long to encode that it is not done on the event loop."""
     return weight(value) >= LARGE
+
+
+def portions(container: list[Any] | dict[str, Any]) -> Iterator[list[Any] | dict[str, Any]]:
+    """The items of a container in containers of its kind, each of about PIECE bytes or one large item."""
+    items = iter(container) if isinstance(container, list) else iter(container.items())
+    number = 16
+    while some := list(itertools.islice(items, number)):
+        yield some if isinstance(container, list) else dict(some)
+        number = max(1, int(number * PIECE / max(1, weight(some))))
+
+
+async def encode(value: Any) -> bytes:
+    """The value's JSON. Raises TypeError, ValueError for what has none."""
+    if not is_large(value):
+        return msgspec.json.encode(value)
+    pieces = []
+    for piece in _encoded_pieces(value):
+        pieces.append(piece)
+        await asyncio.sleep(0)
+    return await asyncio.to_thread(b"".join, pieces)
+
+
+def _encoded_pieces(value: Any) -> Iterator[bytes]:
+    if not isinstance(value, list | dict) or not is_large(value):
+        yield msgspec.json.encode(value)
+        return
+    comma = b"[" if isinstance(value, list) else b"{"
+    for some in portions(value):
+        if not is_large(some):
+            yield comma + msgspec.json.encode(some)[1:-1]
+            comma = b","
+            continue
+        for each in some:
+            yield comma + (msgspec.json.encode(each) + b":" if isinstance(some, dict) else b"")
+            yield from _encoded_pieces(some[each] if isinstance(some, dict) else each)
+            comma = b","
+    yield b"]" if isinstance(value, list) else b"}"
 
 
 async def decode(raw: bytes) -> Any:

@@ -372,7 +372,7 @@ def _suspects(items: Any) -> list[Any]:
 
 # A value is read again in deeper places than the one where it came in (a template, an answer), so it
 # must leave this many levels of the interpreter's limit free.
-_SPARE_LEVELS = 400
+SPARE_LEVELS = 400
 
 
 def check_incoming(value: Value, size: int) -> None:
@@ -383,7 +383,7 @@ def check_incoming(value: Value, size: int) -> None:
     """
     wrapped = value
     if size > 200:
-        for _ in range(_SPARE_LEVELS):
+        for _ in range(SPARE_LEVELS):
             wrapped = [wrapped]
     if _is_suspicious(_encoded(wrapped)):
         _refuse_non_json(value)

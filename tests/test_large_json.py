@@ -71,6 +71,37 @@ async def test_an_error_names_the_place_in_the_whole(end: bytes) -> None:
     assert gc.isenabled()
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        [ROW] * 30_000,
+        {
+            "body": {"a": 1, "items": [ROW] * 20_000, 'é"': {str(n): [n, ROW] for n in range(20_000)}},
+            "n": None,
+        },
+        [[1] * 400_000, "x" * 2_000_000, {"k": ["y" * 1_500_000, 1, "z" * 1_500_000]}],
+        "x" * 2_000_000,
+    ],
+)
+async def test_what_is_encoded_in_pieces_is_the_same(value: Any) -> None:
+    assert large_json.is_large(value)
+    assert await large_json.encode(value) == msgspec.json.encode(value)
+
+
+async def test_a_text_is_found_across_two_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_json, "LOOKED_THROUGH", 10)
+    for at in range(30):
+        assert await large_json.holds(b"x" * at + b"$file" + b"x" * 20, b"nothing", b"$file")
+    assert not await large_json.holds(b"$fil" * 20, b"$file")
+
+
+def test_the_one_large_field_of_an_envelope_makes_it_large() -> None:
+    envelope = {f"field{n}": n for n in range(8)} | {
+        "body": {"a": 1, "b": 2, "c": 3, "items": [ROW] * 20_000}
+    }
+    assert large_json.is_large(envelope)
+
+
 async def test_the_loop_runs_meanwhile() -> None:
     raw = json.dumps([ROW] * 50_000).encode()
     turns = 0

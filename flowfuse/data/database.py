@@ -158,6 +158,8 @@ class ThreadCarrier:
             for start in range(0, len(batch), MAX_BATCH):
                 settled = commit(batch[start : start + MAX_BATCH])
                 self._loop.call_soon_threadsafe(deliver, settled)
+            # What they belong to may be large, and the next batch may be long in coming.
+            batch, settled = [], []
             if last:
                 return
 

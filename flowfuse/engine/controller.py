@@ -26,6 +26,7 @@ from flowfuse.engine.frame import Frame
 from flowfuse.engine.orders import Orders
 from flowfuse.engine.plan import NodePlan, Plan, compile_plan
 from flowfuse.engine.queue import Held, QueueManager
+from flowfuse.engine.records import Blob
 from flowfuse.engine.run import Run, change_of, row_of
 from flowfuse.engine.state import StateManager
 from flowfuse.engine.stored import StoredRuns
@@ -187,10 +188,12 @@ class ExecutionController:
         root: bytes | None = None,
         claim: Callable[[bytes], Any] | None = None,
         parent: str | None = None,
+        blob: Blob | None = None,
     ) -> Run:
         """Accept an execution and begin it. It is safe once `run.accepted` is done.
 
-        `claim(id)` gives a change of other tables that stands or falls with the acceptance.
+        `claim(id)` gives a change of other tables that stands or falls with the acceptance. `blob` is
+        a large value as it is kept, where that was made beside the event loop.
         Raises Draining, QueueFull, and OutputInvalid where the value is not JSON.
         """
         self.check_accepting()
@@ -214,6 +217,8 @@ class ExecutionController:
             run.delivery = (*delivery, now_us)
         if claim is not None:
             run.also.append(claim(run.id))
+        if blob is not None:
+            run.remember(value, blob)
         self.walker.accept(run)
         held = self.waits_for(plan, mode)
         room = held is None and self._has_room() and not self.breaker.blocked_until(workspace)
@@ -344,7 +349,7 @@ class ExecutionController:
         # The end is recorded once; what is committed behind it ends nothing a second time.
         last = run.state in TERMINAL and segment is not None
         if last:
-            self._note_what_follows(run)
+            run.note_what_follows()
         also, run.also = run.also, []
         noted, run.noted = run.noted, False
         insert = update = delivery = None
@@ -376,13 +381,6 @@ class ExecutionController:
                 also=also,
             )
         )
-
-    def _note_what_follows(self, run: Run) -> None:
-        """Within the commit that ends a run: its caller goes on, its error workflow starts."""
-        if run.parent is not None:
-            run.note_follow_up("ended", run.id)
-        if run.state is State.failed and run.plan.workflow.settings.error_workflow is not None:
-            run.note_follow_up("failed", run.id)
 
     def _committed(
         self,

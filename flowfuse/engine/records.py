@@ -8,7 +8,6 @@ events of an execution are its records, counted from 1.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from typing import Any
 import msgspec
 
 from flowfuse.errors import SegmentBroken
-from flowfuse.large_json import PIECE, is_large, weight
+from flowfuse.large_json import is_large, portions
 from flowfuse.node import pack
 
 START = 0  # (0, trigger, value)
@@ -84,13 +83,13 @@ def with_blob(record: tuple[Any, ...], value_at: int, blob: Blob) -> bytes:
     return msgspec.msgpack.encode((*record[:value_at], reference, *record[value_at + 1 :]))
 
 
-def blob_of(value: Any) -> Blob:
+def blob_of(value: Any, spare: int = 0) -> Blob:
     """A large value's blob, for a worker thread: made in pieces, between which others get their turn.
 
-    Raises OutputInvalid for what is not JSON.
+    Raises OutputInvalid for what is not JSON, or leaves fewer than `spare` levels of nesting free.
     """
     pieces, files, hasher = [], set[bytes](), hashlib.sha256()
-    for piece in packed_pieces(value):
+    for piece in packed_pieces(value, spare):
         hasher.update(piece)
         if FILE_MARK in piece:
             files.update(files_in(piece))
@@ -99,30 +98,34 @@ def blob_of(value: Any) -> Blob:
     return Blob(hasher.digest(), _new_compressor().compress(data), len(data), list(files))
 
 
-def packed_pieces(value: Any) -> Iterator[bytes]:
+def packed_pieces(value: Any, spare: int = 0) -> Iterator[bytes]:
     """What `pack` gives for a value, in pieces of about PIECE bytes. Raises OutputInvalid."""
     if not is_large(value) or not isinstance(value, list | dict):
-        yield pack(value)
+        yield _packed_within(value, spare)
         return
     yield _array_header(len(value)) if isinstance(value, list) else _map_header(len(value))
-    items = iter(value) if isinstance(value, list) else iter(value.items())
-    number = 16
-    while some := list(itertools.islice(items, number)):
-        yield from _some_packed(some if isinstance(value, list) else dict(some))
-        number = max(1, int(number * PIECE / max(1, weight(some))))
+    for some in portions(value):
+        yield from _some_packed(some, spare)
 
 
-def _some_packed(some: list[Any] | dict[str, Any]) -> Iterator[bytes]:
+def _some_packed(some: list[Any] | dict[str, Any], spare: int) -> Iterator[bytes]:
     """The items of a container without its header."""
     if not is_large(some):
-        yield pack(some)[len(_array_header(len(some))) :]  # a map's header is as long
+        yield _packed_within(some, spare)[len(_array_header(len(some))) :]  # a map's header is as long
     elif isinstance(some, list):
         for each in some:
-            yield from packed_pieces(each)
+            yield from packed_pieces(each, spare)
     else:
         for key, each in some.items():
             yield pack(key)
-            yield from packed_pieces(each)
+            yield from packed_pieces(each, spare)
+
+
+def _packed_within(value: Any, levels: int) -> bytes:
+    """What `pack` gives for a value that stands within so many lists, without their heads of one byte."""
+    for _ in range(levels):
+        value = [value]
+    return pack(value)[levels:]
 
 
 def _map_header(count: int) -> bytes:

@@ -13,6 +13,7 @@ from flowfuse.clock import id_text
 from flowfuse.data.files import references
 from flowfuse.data.follow_ups import Kind, note
 from flowfuse.engine import records
+from flowfuse.engine.disposal import free_later
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.plan import NodePlan, Plan
 from flowfuse.engine.sensitive import sensitive_texts, without
@@ -259,6 +260,13 @@ class Run:
         self.also.append(note(self.workspace, kind, execution))
         self.noted = True
 
+    def note_what_follows(self) -> None:
+        """Within the commit that ends it: its caller goes on, its error workflow starts."""
+        if self.parent is not None:
+            self.note_follow_up("ended", self.id)
+        if self.state is State.failed and self.plan.workflow.settings.error_workflow is not None:
+            self.note_follow_up("failed", self.id)
+
     def move(self, target: State, reason: str | None = None) -> None:
         """Change the state by the transition table and record it. Raises IllegalTransition."""
         check_transition(self.state, target)
@@ -321,8 +329,11 @@ class Run:
 
     def let_go(self) -> None:
         """It has ended. Its frame points back at it: without that, both are freed with the last use."""
-        if not self.tasks and not self.held:
-            del self.root_frame
+        if self.tasks or self.held:
+            return
+        if self.large:
+            free_later([*self.root_frame.values, self.trigger_value])
+        del self.root_frame
 
     def take_segment(self) -> tuple[bytes, int, str, bytes] | None:
         """The records since the last commit as one row, and begin the next segment."""

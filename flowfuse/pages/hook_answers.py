@@ -11,6 +11,7 @@ import msgspec
 from flowfuse.clock import id_text
 from flowfuse.data.files import FileStore, StoredFile, as_file
 from flowfuse.errors import CallDenied, FlowFuseError
+from flowfuse.large_json import LARGE, encode
 from flowfuse.model import TERMINAL, Answer, State, Value
 from flowfuse.pages.problems import problem_bytes, retry_headers, status_of
 
@@ -26,7 +27,7 @@ _NO_BODY = (204, 304)
 async def send_state(send: Any, execution: bytes, state: State, result: Value) -> None:
     """How a run has ended, or that it has not; of a failure nothing of the inside."""
     if state is State.completed:
-        await send_whole(send, 200, [JSON, *_GUARD], msgspec.json.encode(result))
+        await send_whole(send, 200, [JSON, *_GUARD], await encode(result))
     elif state in TERMINAL:
         body = {
             "type": "/errors/run_failed", "title": "run_failed", "status": 500,
@@ -48,7 +49,7 @@ async def send_answer(send: Any, answer: Answer, files: FileStore, workspace: st
     if isinstance(body, str):
         kind, content = b"text/plain; charset=utf-8", body.encode()
     else:
-        kind, content = b"application/json", msgspec.json.encode(body)
+        kind, content = b"application/json", await encode(body)
     if not answer.headers:
         await send_whole(send, answer.status, [(b"content-type", kind), *_GUARD], content)
         return
@@ -94,9 +95,13 @@ async def send_error(send: Any, error: FlowFuseError) -> None:
 
 
 async def send_whole(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    """An answer in one piece."""
+    """An answer that is there as a whole; a large one leaves as fast as it is taken, not at once."""
     if status in _NO_BODY:
         body = b""
     headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
+    if len(body) > LARGE:
+        for at in range(0, len(body), LARGE):
+            await send({"type": "http.response.body", "body": body[at : at + LARGE], "more_body": True})
+        body = b""
     await send({"type": "http.response.body", "body": body})

@@ -6,6 +6,7 @@ found good, so that a call that is refused leaves nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -13,9 +14,11 @@ from urllib.parse import parse_qsl
 
 from flowfuse import large_json
 from flowfuse.data.files import FileStore, FileWriter, as_file
-from flowfuse.errors import RequestInvalid, TooLarge
+from flowfuse.engine.records import Blob, blob_of
+from flowfuse.errors import OutputInvalid, RequestInvalid, TooLarge
 from flowfuse.integrations.webhooks import Check
 from flowfuse.model import Value
+from flowfuse.node import SPARE_LEVELS, check_incoming
 from flowfuse.pages.identity import SESSION_COOKIES
 
 MAX_PARTS = 1000
@@ -57,7 +60,8 @@ async def read_whole(receive: Any, limit: int, length: str) -> bytes:
         if len(body) > limit:
             raise TooLarge(what="body", limit=limit)
         return body
-    return b"".join([part async for part in _pieces(receive, limit, message)])
+    parts = [part async for part in _pieces(receive, limit, message)]
+    return await asyncio.to_thread(b"".join, parts) if len(parts) > 1 else parts[0] if parts else b""
 
 
 async def _pieces(receive: Any, limit: int, message: Any = None) -> AsyncIterator[bytes]:
@@ -116,7 +120,7 @@ async def decode(raw: bytes, kind: str) -> Value:
     if kind == "application/json" or kind.endswith("+json") or not kind:
         try:
             value: Value = await large_json.decode(raw)
-            if b"$file" in raw or b"\\u0024" in raw:
+            if await large_json.holds(raw, b"$file", b"\\u0024"):
                 _refuse_files(value)
             return value
         except (ValueError, RecursionError) as error:
@@ -131,6 +135,25 @@ async def decode(raw: bytes, kind: str) -> Value:
         raise RequestInvalid(
             field="body", reason=f"a body of {kind or 'no type'} that is no text is not taken"
         ) from None
+
+
+async def check_call(value: Value, brackets: int) -> Blob | None:
+    """Refuse a call's value that is not ours to store; of a large one, how it is kept.
+
+    `brackets` is how many the body's text opens, which bounds its depth. Raises RequestInvalid.
+    """
+    try:
+        if brackets >= large_json.LARGE:
+            return await asyncio.to_thread(blob_of, value, SPARE_LEVELS)
+        check_incoming(value, brackets)
+    except OutputInvalid as error:
+        raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
+    return None
+
+
+def brackets_in(raw: bytes) -> int:
+    """How many lists and objects a text may begin; of a large one only that they are many."""
+    return raw.count(b"[") + raw.count(b"{") if len(raw) < large_json.LARGE else len(raw)
 
 
 def _refuse_files(value: Value) -> None:

@@ -21,6 +21,7 @@ from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.drafts import Drafts
 from flowfuse.engine.history import History
 from flowfuse.engine.plan import Plan
+from flowfuse.engine.records import Blob
 from flowfuse.engine.run import Run
 from flowfuse.engine.validation import errors_of
 from flowfuse.errors import (
@@ -28,16 +29,14 @@ from flowfuse.errors import (
     FlowFuseError,
     MethodNotTaken,
     NotFound,
-    OutputInvalid,
-    RequestInvalid,
     WorkflowInvalid,
 )
 from flowfuse.events import EventBus, TriggersChanged
 from flowfuse.integrations.credential import REDACTED
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.integrations.webhooks import NO_CHECK, Check, open_check
+from flowfuse.large_json import LARGE
 from flowfuse.model import TERMINAL, Answer, State, Value, Workflow
-from flowfuse.node import check_incoming
 from flowfuse.nodes.triggers.webhook import WebhookParams
 from flowfuse.pages.hook_answers import (
     JSON,
@@ -50,6 +49,8 @@ from flowfuse.pages.hook_answers import (
 )
 from flowfuse.pages.hook_body import (
     PARTS,
+    brackets_in,
+    check_call,
     decode,
     is_text,
     kind_of,
@@ -227,11 +228,11 @@ class Hooks:
             error = MethodNotTaken(method=method, allowed=allowed)
             await send_whole(send, 405, [PROBLEM, (b"allow", allowed.encode())], problem_bytes(error, 405))
             return
-        value, delivery = await self._read(target, params, scope, receive)
+        value, delivery, blob = await self._read(target, params, scope, receive)
         self._check_breaker(target)
         run = self._controller.start(
             target.workspace, target.workflow, target.content_id, target.plan, target.node, value,
-            mode=target.mode, delivery=delivery,
+            mode=target.mode, delivery=delivery, blob=blob,
         )  # fmt: skip
         try:
             await self._answer(run, target, send)
@@ -240,8 +241,11 @@ class Hooks:
 
     async def _read(
         self, target: Target, params: dict[str, str], scope: Any, receive: Any
-    ) -> tuple[Value, tuple[str, str] | None]:
-        """The trigger's value and the delivery id of a call. Raises CallDenied, TooLarge, RequestInvalid."""
+    ) -> tuple[Value, tuple[str, str] | None, Blob | None]:
+        """The trigger's value, the delivery id of a call, and how a large value is kept.
+
+        Raises CallDenied, TooLarge, RequestInvalid.
+        """
         headers, kind, delivery = _sent_headers(target, scope)
         check = NO_CHECK
         if target.params.auth != "none":
@@ -249,7 +253,7 @@ class Hooks:
                 self._vault, target.workspace, target.params.auth, target.credential,
                 target.params.signature.rule(), headers, self._clock.now_us(),
             )  # fmt: skip
-        body, depth = await self._body(target, kind, headers, check, receive)
+        body, brackets = await self._body(target, kind, headers, check, receive)
         if check.hides:
             headers[check.hides] = REDACTED
         value = {
@@ -260,11 +264,7 @@ class Hooks:
             "headers": headers,
             "body": body,
         }
-        try:
-            check_incoming(value, depth)
-        except OutputInvalid as error:
-            raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
-        return value, delivery
+        return value, delivery, await check_call(value, brackets)
 
     async def _body(
         self, target: Target, sent: str, headers: dict[str, str], check: Check, receive: Any
@@ -274,9 +274,9 @@ class Hooks:
         limit, length = target.params.max_bytes, headers.get("content-length", "")
         if is_text(kind):
             raw = await read_whole(receive, limit, length)
-            check.update(raw)
+            await asyncio.to_thread(check.update, raw) if len(raw) >= LARGE else check.update(raw)
             check.verify()
-            return await decode(raw, kind), raw.count(b"[") + raw.count(b"{")
+            return await decode(raw, kind), brackets_in(raw)
         if kind == PARTS:
             found = _BOUNDARY.search(sent)
             boundary = (found[1] or found[2]) if found else ""

@@ -12,12 +12,11 @@ from litestar.params import FromPath
 from flowfuse.clock import id_bytes
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine.controller import ExecutionController
-from flowfuse.errors import NotFound, OutputInvalid, RequestInvalid
+from flowfuse.errors import NotFound, RequestInvalid
 from flowfuse.integrations.vault import CredentialVault
-from flowfuse.node import check_incoming
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.guards import PUBLIC
-from flowfuse.pages.hook_body import decode, is_text, kind_of, query_of, sent_headers
+from flowfuse.pages.hook_body import brackets_in, check_call, decode, is_text, kind_of, query_of, sent_headers
 
 PURPOSE = "resume"
 
@@ -48,10 +47,7 @@ async def resume_by_call(
         "headers": sent_headers(request.scope),
         "body": await decode(body, kind),
     }
-    try:
-        check_incoming(value, body.count(b"[") + body.count(b"{"))
-    except OutputInvalid as error:
-        raise RequestInvalid(field="body", reason=error.parameters["reason"]) from None
+    await check_call(value, brackets_in(body))
     node = query.get("node")
     await controller.orders.called(workspace, execution, node if isinstance(node, str) else None, value)
     return answer({"id": execution, "status": "resumed"})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowfuse import large_json
 from flowfuse.clock import id_text
 from flowfuse.engine import executor, records
 from flowfuse.errors import SegmentBroken
@@ -65,8 +68,10 @@ def test_a_blob_made_in_pieces_is_the_one_made_at_once(value: Any) -> None:
 def test_pieces_of_any_value_are_its_bytes(value: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flowfuse.large_json.LARGE", 8)
-        patch.setattr(records, "PIECE", 1)
-        assert b"".join(records.packed_pieces(value)) == records.pack(value)
+        patch.setattr("flowfuse.large_json.PIECE", 1)
+        for spare in (0, 400):
+            assert b"".join(records.packed_pieces(value, spare)) == records.pack(value)
+        assert asyncio.run(large_json.encode(value)) == msgspec.json.encode(value)
 
 
 def test_a_large_value_that_is_passed_on_is_encoded_once(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -165,6 +166,15 @@ def test_a_file_by_a_value_of_ones_own_is_refused(server: LocalServer, publish: 
         assert (answer.status, answer.json["field"]) == (400, "body")
     for value in ("../../../etc/passwd", 5, None, {"$file": 1}):
         assert body_of(request("POST", url, {"$file": value})) == {"$file": value}
+
+
+def test_a_large_body_is_held_to_the_same_rules(publish: Publish) -> None:
+    url, rows = publish(), b",".join([b'{"id":1,"tags":["a"]}'] * 100_000)
+    envelope = b'{"data": {"more": 0, "items": [%b]}}'
+    assert body_of(request("POST", url, envelope % rows)) == json.loads(envelope % rows)
+    for wrong in (b"9223372036854775808", b"[" * 700 + b"]" * 700, b'{"$file": "%b"}' % (b"0" * 64)):
+        answer = request("POST", url, envelope % (rows + b"," + wrong))
+        assert (answer.status, answer.json["field"]) == (400, "body"), wrong[:30]
 
 
 def test_a_file_is_answered_as_itself(server: LocalServer) -> None:
