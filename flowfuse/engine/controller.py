@@ -336,6 +336,7 @@ class ExecutionController:
     def enter(self, run: Run) -> None:
         """The run is being worked on."""
         run.draining, run.resume_url = self.draining, self._resume_url
+        run.operator = self._queue.own_only
         self.runs[run.id] = run
         self._idle.clear()
 

@@ -83,7 +83,8 @@ class QueueManager:
         self.barred = 0
         """How many of them wait behind a breaker, as far as the last claim saw: no claim would get one."""
         self.own_only = False
-        """Whether only what this process has accepted is taken, and all else left as it is."""
+        """Whether only what this process has accepted is taken, and all else left as it is: it is no server,
+        but serves whoever called it."""
         self._clean = True
 
     async def open(self) -> bool:

@@ -187,7 +187,8 @@ class Run:
         self.priority = settings.priority
         self.timezone = settings.timezone
         self.variables: dict[str, Value] = settings.variables
-        self.operator = mode == "cli"
+        self.operator = False
+        """Whether it runs for whoever called `flowfuse run`, who may call any address."""
         self.seq = 0
         self.deaths = 0
         self.ran_us = 0

@@ -113,6 +113,39 @@ def test_the_caller_is_the_operator_and_may_call_private_hosts(
     write("call.json", {"nodes": [DOUBLE["nodes"][0], call], "edges": [{"from": "go", "to": "ask"}]})
     ended = flowfuse("run", "call.json", "--input", f'{{"url": "{witness.base}"}}', "--json")
     assert ended.json["result"]["status"] == 200
+    assert flowfuse("run", "call.json", "--input", f'{{"url": "{witness.base}"}}', "--test").code == 0
+
+
+def test_a_server_that_takes_over_a_run_goes_by_its_own_network_rules(
+    write: Write, tmp_path: Path, witness: Witness
+) -> None:
+    call = {"id": "ask", "type": "action.http_request", "config": {"url": "{{ trigger.url }}"}}
+    hold = {"id": "hold", "type": "action.wait", "config": {"seconds": 3}}
+    edges = [{"from": "go", "to": "hold"}, {"from": "hold", "to": "ask"}]
+    file = write("late.json", {"nodes": [DOUBLE["nodes"][0], hold, call], "edges": edges})
+    data = tmp_path / "data"
+    given = ["--input", json.dumps({"url": witness.base}), "--data", str(data)]
+    with subprocess.Popen([sys.executable, "-m", "flowfuse", "run", file, *given], cwd=tmp_path) as process:
+        while not _waiting(data / "flowfuse.db"):
+            assert process.poll() is None
+        process.kill()
+    server = LocalServer(data).start()
+    try:
+        (ended,) = server.wait_until_idle()
+        assert (ended["mode"], ended["error"]["code"]) == ("cli", "address_denied")
+        assert witness.marks == []
+    finally:
+        server.stop()
+
+
+def _waiting(file: Path) -> int:
+    """How many runs wait for a time."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            (count,) = database.execute("SELECT count(*) FROM executions WHERE waiting = 'time'").fetchone()
+            return int(count)
+    except sqlite3.OperationalError:
+        return 0  # there is no such file or table yet
 
 
 def test_pinned_outputs_count_in_a_test(flowfuse: Command, write: Write) -> None:
