@@ -496,6 +496,20 @@ def test_edits_kept_in_the_browser_are_of_one_workspace(page: Page, server: Loca
     assert _eventually(lambda: all(each["id"] != "second" for each in draft(server, flow)["nodes"]))
 
 
+def test_a_page_runs_nothing_in_a_workspace_that_the_browser_went_on_to(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    engine = server.app.engine
+    other = server.call(engine.accounts.create_workspace("Else", server.call(engine.accounts.owner())))
+    open_editor(page, flow)
+    as_owner(page, f"/settings/account/workspace/{other.id}")
+    as_owner(page, "/api/v1/workflows", **{**FLOW, "id": flow})
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#toasts")).to_contain_text("ign in")
+    assert server.call(engine.executions.list(other.id)) == []
+    as_owner(page, "/settings/account/workspace/main")
+
+
 def test_of_a_refused_batch_only_what_was_refused_is_dropped(
     page: Page, server: LocalServer, flow: str
 ) -> None:

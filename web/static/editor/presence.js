@@ -30,7 +30,7 @@ export class Presence {
   #connect() {
     const address = new URL(`/live/workflows/${this.store.id}`, location)
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:'
-    address.search = new URLSearchParams({ tab: this.store.tab })
+    address.search = new URLSearchParams({ tab: this.store.tab, whose: this.store.whose })
     const socket = this.#socket = new WebSocket(address)
     socket.onopen = () => {
       this.#failures = 0
