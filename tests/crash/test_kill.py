@@ -88,7 +88,7 @@ def assert_explained(detail: dict[str, Any], marks: Counter[str]) -> None:
         assert count <= attempts[step], (step, count, attempts[step])
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(max(300, 6 * CYCLES))
 def test_kill_at_random_moments(server: Callable[..., Server], witness: Witness) -> None:
     running = server().start()
     running.publish(effects())
