@@ -56,6 +56,7 @@ from flowfuse.errors import ConfigInvalid, DatabaseUnavailable, RequestInvalid
 from flowfuse.events import EventBus
 from flowfuse.integrations.addresses import AddressGuard, parse_allowance
 from flowfuse.integrations.client import APIClient
+from flowfuse.integrations.folders import FolderGuard, check_folders
 from flowfuse.integrations.oidc import SingleSignOn
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import WORKSPACE
@@ -197,7 +198,9 @@ class Engine:
         self.files = FileStore(folder.files, self.database, self.clock)
         self.guard = AddressGuard([parse_allowance(text) for text in config.network.allow])
         self.preferences.checks["network.allow"] = _check_allowed
-        self.preferences.on_change.append(self._allow_addresses)
+        self.folders = FolderGuard(folder.path)
+        self.preferences.checks["files.folders"] = check_folders
+        self.preferences.on_change.append(self._allow)
         self.api = APIClient(
             self.guard,
             own_port=config.port,
@@ -206,7 +209,9 @@ class Engine:
             no_proxy=[parse_allowance(text) for text in config.network.no_proxy],
         )
         self.code = CodeRunner()
-        self.catalogue = catalogue(self.api, self.code, self.files, SeenItems(self.database, self.clock))
+        self.catalogue = catalogue(
+            self.api, self.code, self.files, self.folders, SeenItems(self.database, self.clock)
+        )
         self.validation = ValidationEngine(self.catalogue)
         self.queue = QueueManager(self.database)
         follow_ups = FollowUpRepository(self.database)
@@ -270,7 +275,7 @@ class Engine:
             stack.push_async_callback(self.api.close)
             stack.push_async_callback(self.code.close)
             await self.vault.check_key()
-            self._allow_addresses(WORKSPACE, await self.preferences.get(WORKSPACE))
+            self._allow(WORKSPACE, await self.preferences.get(WORKSPACE))
             self.queue.own_only = not work
             if not work:
                 await self.follow_ups.leave_others()
@@ -289,10 +294,11 @@ class Engine:
             stack.push_async_callback(self.supervisor.stop)
             yield self
 
-    def _allow_addresses(self, workspace: str, preferences: Preferences) -> None:
-        """The addresses that the first workspace allows hold for the install, as its settings do."""
+    def _allow(self, workspace: str, preferences: Preferences) -> None:
+        """The addresses and folders that the first workspace allows hold for the install."""
         if workspace == WORKSPACE:
             self.guard.allow_also([parse_allowance(text) for text in preferences.network.allow])
+            self.folders.allow(preferences.files.folders)
 
     def _resume_url(self, execution: bytes) -> str:
         base = self.config.public_url.rstrip("/") or self.config.address

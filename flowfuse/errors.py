@@ -10,7 +10,7 @@ FlowFuseError
                      ServerLost  Refused  FileNotKept  HookLocked
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
-    CallFailed       WaitExpired
+    CallFailed       WaitExpired  PathDenied
     OutputInvalid    NodeStopped  Interrupted  CodeError
   Corrupt            SealBroken  SegmentBroken  DatabaseDamaged  BackupInvalid  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
@@ -57,6 +57,7 @@ SENTENCES: dict[str, str] = {
     "remote_error": "{method} {host} answered {status}{detail}",
     "node_timeout": "The node did not end within {seconds} s.",
     "connection_lost": "{method} {host}: {reason}",
+    "path_denied": "{path} is not a file that this workflow may reach: {reason}",
     "address_denied": "{host} is not an address that this workflow may call: {reason}",
     "call_failed": "The workflow “{workflow}”: {reason}",
     "wait_expired": "Nobody {what} within the time that was given.",
@@ -362,6 +363,12 @@ class AddressDenied(NodeFailed):
     """The outgoing-address guard refused the host."""
 
     code = "address_denied"
+
+
+class PathDenied(NodeFailed):
+    """The folder guard refused a path of this machine."""
+
+    code = "path_denied"
 
 
 class CallFailed(NodeFailed):

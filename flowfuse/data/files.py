@@ -209,7 +209,7 @@ class FileStore:
             if not path.exists():
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 temporary.replace(path)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
         except OSError as error:
             raise FileNotKept(reason=error.strerror or str(error)) from None
 
@@ -358,7 +358,7 @@ def _delete_references(executions: Sequence[tuple[bytes]], connection: sqlite3.C
     connection.executemany("DELETE FROM file_references WHERE execution_id = ?", executions)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a name in a folder safe, and the folder's own name in its parent."""
     for each in (folder, folder.parent):
         handle = os.open(each, os.O_RDONLY)

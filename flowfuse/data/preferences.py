@@ -15,7 +15,7 @@ from flowfuse.data.database import Database
 from flowfuse.errors import Denied, RequestInvalid
 from flowfuse.model import WORKSPACE
 
-_INSTALL_WIDE = ("network.", "backup.", "history.keep_bytes")
+_INSTALL_WIDE = ("network.", "files.", "backup.", "history.keep_bytes")
 
 
 def setting(title: str, description: str, **constraints: Any) -> Meta:
@@ -62,12 +62,23 @@ class NetworkSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = []  # fmt: skip
 
 
+class FileSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which files of this machine workflows may reach."""
+
+    folders: Annotated[
+        list[str],
+        setting("Allowed folders", "Folders of this machine, such as /srv/orders, with all below them. "
+                "Whoever builds workflows, in any workspace, can read and replace the files in there."),
+    ] = []  # fmt: skip
+
+
 class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings by group. A setting's key is `group.name`."""
 
     history: HistorySettings = HistorySettings()
     backup: BackupSettings = BackupSettings()
     network: NetworkSettings = NetworkSettings()
+    files: FileSettings = FileSettings()
 
 
 class PreferenceStore:

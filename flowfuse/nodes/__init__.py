@@ -11,9 +11,11 @@ from flowfuse.nodes.actions.fail import FailAction
 from flowfuse.nodes.actions.http_request import HttpRequest
 from flowfuse.nodes.actions.log import LogAction
 from flowfuse.nodes.actions.make_file import MakeFile
+from flowfuse.nodes.actions.open_file import OpenFile
 from flowfuse.nodes.actions.read_file import ReadFile
 from flowfuse.nodes.actions.respond import Respond
 from flowfuse.nodes.actions.run_workflow import RunWorkflow
+from flowfuse.nodes.actions.save_file import SaveFile
 from flowfuse.nodes.actions.wait import WaitAction
 from flowfuse.nodes.actions.wait_for_call import WaitForCall
 from flowfuse.nodes.conditions.if_else import If
@@ -34,10 +36,13 @@ if TYPE_CHECKING:
     from flowfuse.data.files import FileStore
     from flowfuse.data.seen import SeenItems
     from flowfuse.integrations.client import APIClient
+    from flowfuse.integrations.folders import FolderGuard
     from flowfuse.sandbox.runner import CodeRunner
 
 
-def catalogue(api: APIClient, code: CodeRunner, files: FileStore, seen: SeenItems) -> Catalogue:
+def catalogue(
+    api: APIClient, code: CodeRunner, files: FileStore, folders: FolderGuard, seen: SeenItems
+) -> Catalogue:
     """Every node type, with the tools it works with."""
     return Catalogue(
         [
@@ -49,6 +54,8 @@ def catalogue(api: APIClient, code: CodeRunner, files: FileStore, seen: SeenItem
             CodeAction(code),
             ReadFile(files),
             MakeFile(files),
+            OpenFile(files, folders),
+            SaveFile(files, folders),
             Respond(),
             WaitAction(),
             WaitForCall(),
@@ -76,7 +83,7 @@ def described() -> Catalogue:
     from flowfuse.sandbox.runner import CodeRunner
 
     nothing: Any = None
-    return catalogue(APIClient(AddressGuard()), CodeRunner(), nothing, nothing)
+    return catalogue(APIClient(AddressGuard()), CodeRunner(), nothing, nothing, nothing)
 
 
 def describe(node_type: NodeType) -> dict[str, Any]:

@@ -45,6 +45,7 @@ PLACES = (
     Place("history", "Retention", "administer"),
     Place("backup", "Backups", "administer"),
     Place("network", "Network", "administer"),
+    Place("files", "Files", "administer"),
     Place("about", "About", "read"),
 )
 _OWN_PAGES = ("account", "keys", "members", "about")

@@ -47,7 +47,7 @@ REMOTE = RemoteEffect()
 @pytest.fixture(autouse=True)
 def remote_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing: Any = None
-    types = [*catalogue(nothing, nothing, nothing, nothing), simulation.EFFECT, REMOTE]
+    types = [*catalogue(nothing, nothing, nothing, nothing, nothing), simulation.EFFECT, REMOTE]
     monkeypatch.setattr(simulation, "CATALOGUE", Catalogue(types))
     monkeypatch.setattr(simulation, "_PLANS", {})
     REMOTE.down = REMOTE.hangs = False

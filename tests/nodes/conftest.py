@@ -43,6 +43,7 @@ def run(engine: Engine) -> Chain:
     async def run_it(raw: dict[str, Any], value: Any = None, **more: Any) -> dict[str, Any]:
         workflow = document.from_raw(raw)
         mode = more.pop("mode", "cli")
+        engine.queue.own_only = mode == "cli"  # as for `flowfuse run`, or on a server
         started = await engine.drafts.run_document(WORKSPACE, workflow, value, mode=mode, **more)
         return outcome(await engine.controller.wait_end(started, 30))
 
