@@ -19,6 +19,7 @@ from flowfuse.data.files import sync_folder
 from flowfuse.errors import NodeFailed, PathDenied, RequestInvalid
 
 CHUNK = 1 << 20
+_OPENED = Path("/proc/self/fd")
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -63,6 +64,7 @@ class FolderGuard:
             os.close(handle)
             raise NodeFailed(reason=f"{path}: this is no file")
         with open(handle, "rb") as file:  # noqa: PTH123 (what was judged is read)
+            _check_place(file, found, path)
             yield file
 
     @contextlib.contextmanager
@@ -76,6 +78,7 @@ class FolderGuard:
         part = found.with_name(f".{secrets.token_hex(8)}.part")
         try:
             with open(os.open(part, _CREATE, 0o666), "wb") as file:  # noqa: PTH123
+                _check_place(file, part, path)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -89,6 +92,14 @@ class FolderGuard:
         finally:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def _check_place(file: BinaryIO, judged: Path, path: str) -> None:
+    """What was opened is what was judged, and no link was put in its way meanwhile."""
+    if not _OPENED.exists():
+        return  # no Linux: there is no such list
+    if (_OPENED / str(file.fileno())).readlink() != judged:
+        raise PathDenied(path=path, reason="it led elsewhere a moment ago")
 
 
 def _place_anew(part: Path, found: Path) -> None:

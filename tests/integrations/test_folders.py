@@ -62,6 +62,30 @@ def test_a_path_from_nowhere_is_refused(
             read(guard, path)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells what a handle leads to")
+def test_a_link_that_is_put_in_the_way_after_the_judgement_is_noticed(
+    guard: FolderGuard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "allowed" / "below"
+    (place / "secret").write_text("harmless")
+    judge = guard.judge
+
+    def judge_then_swap(path: str, *, operator: bool) -> Path:
+        found = judge(path, operator=operator)
+        place.rename(tmp_path / "moved")
+        place.symlink_to(tmp_path / "outside")
+        return found
+
+    monkeypatch.setattr(guard, "judge", judge_then_swap)
+    with pytest.raises(PathDenied, match="elsewhere"):
+        read(guard, place / "secret")
+    place.unlink()
+    (tmp_path / "moved").rename(place)
+    with pytest.raises(PathDenied, match="elsewhere"):
+        write(guard, place / "new", b"x")
+    assert sorted(each.name for each in (tmp_path / "outside").iterdir()) == ["secret"]
+
+
 def test_an_operator_reaches_all_but_our_own_folder(guard: FolderGuard, tmp_path: Path) -> None:
     assert read(guard, tmp_path / "outside" / "secret", operator=True) == b"s"
     with pytest.raises(PathDenied, match="own data folder"):
