@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from tests.pages.test_editor_sound import SHOP
 from tests.pages.test_every_page import SIZES
@@ -24,6 +24,7 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: 'layout-shift', buffered: true });
 """
+PAINTED = "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 300)))"
 SHOWN = """() => ({
   chosen: [...document.querySelectorAll('.is-selected[data-node]')].map(({ dataset }) => dataset.node),
   open: [...document.querySelectorAll('[role=tab][aria-selected=true]')].map(({ id }) => id),
@@ -110,6 +111,31 @@ def test_a_run_does_not_jump_on_a_phone(browser: Browser, full: LocalServer, que
         page.evaluate("document.fonts.ready.then(() => new Promise(requestIdleCallback))")
         moved = str(page.evaluate("shifts"))
         assert "orow" not in moved
+
+
+def _held(page: Page, addresses: str) -> list[Route]:
+    """What is asked for there, for as long as it is not let go on."""
+    held: list[Route] = []
+    page.route(addresses, lambda route: held.append(route))
+    return held
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_moves_because_a_font_comes_late(browser: Browser, full: LocalServer, width: int) -> None:
+    addresses = ("/", "/workflows", "/runs", "/settings/account", "/workflows/shop", "/workflows/done/runs/1")
+    for address in addresses:
+        with signed_in(browser, full, viewport={"width": width, "height": SIZES[width]}) as page:
+            late = _held(page, "**/*.woff2")
+            page.add_init_script(SHIFTS)
+            page.goto(address, wait_until="domcontentloaded")
+            page.locator("main").wait_for()
+            page.evaluate(PAINTED)
+            assert late, "the fonts are asked for"
+            for route in late:
+                route.continue_()
+            page.evaluate("document.fonts.ready.then(() => new Promise(requestIdleCallback))")
+            moved = page.evaluate("shifts")
+            assert sum(each[0] for each in moved) < 0.005, (address, moved)
 
 
 @pytest.mark.parametrize("name", WAYS)
