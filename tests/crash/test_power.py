@@ -95,6 +95,7 @@ FAULTS = ("error=EIO", "error=ENOSPC", "signal=SIGKILL")
 NTH = range(1, 301) if FULL else (1, 2, 3, 5, 9, 17, 33, 60)
 
 
+@pytest.mark.timeout(max(900, 20 * len(NTH)))
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_write_and_sync_fails_once(
     server: Callable[..., Server], witness: Witness, tmp_path: Path, fault: str
