@@ -368,6 +368,22 @@ def pages() -> None:
                 emit(f"pages {path}", _page_time(f"{base}{path}", token, fetch) * 1e3, "ms", 50)
 
 
+def waits() -> None:
+    """The first page, and the editor's answers to a hand."""
+    from waits import measure
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+        with product(folder) as (_started, base):
+            token = (folder / "token").read_text().strip()
+
+            def api(method: str, path: str, body: Any) -> Any:
+                headers = {"Authorization": f"Bearer {token}"}
+                return request(method, f"{base}/api/v1{path}", body, headers=headers)
+
+            measure(emit, base, api)
+
+
 def canvas() -> None:
     """The editor's canvas under a hand, beside React Flow."""
     from canvas import measure
@@ -386,6 +402,7 @@ FIGURES: dict[str, Callable[[], None]] = {
     "files": files,
     "canvas": canvas,
     "pages": pages,
+    "waits": waits,
 }
 
 

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from flowfuse import __version__
 from flowfuse.clock import Clock
-from flowfuse.data.database import connect, newest_schema
+from flowfuse.data.database import connect, newest_schema, structure_fault
 from flowfuse.data.preferences import BackupSettings, PreferenceStore
 from flowfuse.data.storage import reserve_of
 from flowfuse.errors import BackupInvalid
@@ -237,9 +237,9 @@ def check_database(path: Path) -> tuple[int, int]:
     """Read every page of a database; its schema and number of executions. Raises sqlite3.Error."""
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
+        fault = structure_fault(connection)
+        if fault is not None:
+            raise sqlite3.DatabaseError(fault)
         schema = int(connection.execute("PRAGMA user_version").fetchone()[0])
         count = int(connection.execute("SELECT count(*) FROM executions").fetchone()[0]) if schema else 0
     return schema, count

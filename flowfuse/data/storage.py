@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from flowfuse.data.database import Database, connect
+from flowfuse.data.database import Database, connect, structure_fault
 
 log = logging.getLogger("flowfuse.storage")
 
@@ -124,10 +124,9 @@ def quick_check(path: Path) -> str | None:
     """What is wrong with the structure of a database; None where nothing is."""
     try:
         with contextlib.closing(connect(path, read_only=True)) as connection:
-            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            return structure_fault(connection)
     except sqlite3.Error as error:
         return str(error)
-    return None if found == "ok" else found
 
 
 def reserve_of(total: int) -> int:

@@ -17,6 +17,7 @@ from flowfuse.errors import BackupInvalid
 from flowfuse.resources import asset_root
 from tests.data.test_history import BIG, run
 from tests.support.local import LocalServer
+from tests.support.server import request
 
 pytestmark = pytest.mark.slow
 MIGRATIONS = asset_root("migrations")
@@ -66,6 +67,22 @@ def test_a_backup_while_it_is_written_to_is_whole(server: LocalServer, tmp_path:
     assert [each["name"] for each in server.api("GET", "/backups").json["items"]] == sorted(
         (answer.json["name"] for answer in made), reverse=True
     )
+
+
+def test_one_with_large_values_and_dead_letters_is_sound(server: LocalServer) -> None:
+    server.publish(BIG)
+    run(server, "big", "x" * 5_000_000)
+    fails = {"id": "stop", "type": "action.fail", "config": {"message": "no"}}
+    hook = {"id": "hook", "type": "trigger.webhook", "config": {"path": "fails", "respond": "last_node"}}
+    server.publish({"id": "fails", "nodes": [hook, fails], "edges": [{"from": "hook", "to": "stop"}]})
+    for _ in range(2):
+        request("POST", f"{server.base}/hook/fails", {})
+    failed, requeued = server.executions(workflow="fails")
+    for act, execution in (("discard", failed), ("requeue", requeued)):
+        assert server.api("POST", f"/dead-letters/{act}", {"ids": [execution["id"]]}).json["refused"] == []
+    made = server.api("POST", "/backups")
+    assert made.status == 201, made.raw
+    assert verify(Path(made.json["path"])).checked
 
 
 def test_what_was_backed_up_comes_back(server: LocalServer, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from flowfuse.data.database import BUSY_SECONDS, Database, connect, migrate, migration_files
+from flowfuse.data.database import BUSY_SECONDS, Database, connect, migrate, migration_files, structure_fault
 from flowfuse.errors import Conflict, DatabaseUnavailable, MigrationFailed
 from flowfuse.resources import asset_root
 from tests.support.server import request
@@ -135,6 +135,41 @@ def test_every_table_knows_its_workspace(tmp_path: Path) -> None:
     for table in tables:
         columns = [row["name"] for row in connection.execute(f"PRAGMA table_info({table})")]
         assert "workspace_id" in columns, table
+    connection.close()
+
+
+def test_key_columns_come_first_in_their_order(tmp_path: Path) -> None:
+    """Else the quick check of SQLite before 3.42 calls a sound database damaged."""
+    connection = connect(tmp_path / "new.db")
+    migrate(connection, MIGRATIONS)
+    found = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+    for table in [row["name"] for row in found if "WITHOUT ROWID" in row["sql"]]:
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+        keys = sorted((each["pk"], each["name"]) for each in columns if each["pk"])
+        assert [name for _, name in keys] == [each["name"] for each in columns[: len(keys)]], table
+    connection.close()
+
+
+def test_a_sound_database_is_found_sound_before_and_after_the_key_columns_moved(tmp_path: Path) -> None:
+    old = tmp_path / "migrations"
+    old.mkdir()
+    for number, file in migration_files(MIGRATIONS):
+        if number <= 12:
+            (old / file.name).write_text(file.read_text())
+    connection = connect(tmp_path / "old.db")
+    migrate(connection, old)
+    reference, letter = ("main", b"h" * 32, b"e" * 16), ("main", b"e" * 16, "discarded", None, 5)
+    connection.execute("INSERT INTO blob_references VALUES (?, ?, ?)", reference)
+    connection.execute("INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?)", letter)
+    assert structure_fault(connection) is None
+    migrate(connection, MIGRATIONS)
+    assert connection.execute("PRAGMA quick_check").fetchone()[0] == "ok"
+    found = connection.execute("SELECT workspace_id, hash, execution_id FROM blob_references").fetchone()
+    assert tuple(found) == reference
+    found = connection.execute(
+        "SELECT workspace_id, execution_id, outcome, next_id, at FROM dead_letters"
+    ).fetchone()
+    assert tuple(found) == letter
     connection.close()
 
 
