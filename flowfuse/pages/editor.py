@@ -20,6 +20,7 @@ from flowfuse.engine.history import History
 from flowfuse.errors import NotFound
 from flowfuse.expression import library
 from flowfuse.integrations.vault import CredentialVault
+from flowfuse.large_json import weight
 from flowfuse.model import ExecutionDetail, Node, Value
 from flowfuse.node import Catalogue
 from flowfuse.pages.addresses import whole_number
@@ -55,7 +56,9 @@ KINDS = (
     ("query", "a parameter of the address", (("name", "Parameter", False), ("value", "Value", True))),
 )
 """The kinds of credentials in words, with the fields of their secret halves."""
-SHOWN_JSON = 200_000
+SHOWN_JSON = 50_000
+"""Characters of a value's text in a pane: what is longer is read in its tree, or taken by the API."""
+INPUT_JSON = 200_000
 LOOKED_BACK = 20
 """Runs among which the last whole one is looked for."""
 Asked = Request[Any, Any, Any]
@@ -311,10 +314,28 @@ def _values(placed: Node, known: Sample) -> dict[str, Any]:
     }
 
 
-def shown_json(value: Value) -> str:
+def shown_json(value: Value, most: int = SHOWN_JSON) -> str:
     """A value as JSON text for reading, cut where it is very long."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    return text if len(text) <= SHOWN_JSON else text[:SHOWN_JSON] + "\n…"
+    # Of a large value no more is written than is shown.
+    begun, left = _beginning(value, most) if weight(value) > most else (value, 0)
+    text = msgspec.json.format(msgspec.json.encode(begun), indent=2).decode()
+    return text if len(text) <= most and left >= 0 else text[:most] + "\n…"
+
+
+def _beginning(value: Value, left: int) -> tuple[Value, int]:
+    """So much of a value that its text has `left` characters, and how many are missing from that."""
+    if isinstance(value, str):
+        return value[: max(left, 0)], left - len(value)
+    if not isinstance(value, list | dict):
+        return value, left - 1
+    taken: list[Any] = []
+    for each in value if isinstance(value, list) else value.items():
+        if left <= 0:
+            break
+        name, inner = each if isinstance(value, dict) else ("", each)
+        begun, left = _beginning(inner, left - len(name) - 1)
+        taken.append((name, begun) if isinstance(value, dict) else begun)
+    return (dict(taken) if isinstance(value, dict) else taken), left
 
 
 def _hooks(request: Asked, draft: Draft) -> list[HookAddress]:
@@ -332,4 +353,4 @@ async def _input_text(request: Asked, draft: Draft, executions: ExecutionReposit
         detail = await shown_detail(workspace_of(request), draft, run, executions, history)
     except NotFound:
         return "{}"
-    return "{}" if detail is None or detail.input is None else shown_json(detail.input)
+    return "{}" if detail is None or detail.input is None else shown_json(detail.input, INPUT_JSON)

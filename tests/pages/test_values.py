@@ -1,5 +1,10 @@
 """The tree of a value is bounded, whatever the value is."""
 
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowfuse.pages.editor import shown_json
 from flowfuse.pages.values import CHILD_LIMIT, DEPTH_LIMIT, ROW_LIMIT, TEXT_LIMIT, Branch, tree
 
 
@@ -48,3 +53,15 @@ def test_a_file_is_a_link_to_save_it() -> None:
     assert (branch.kind, branch.text) == ("file", "ü 1.pdf · application/pdf · 1.2 MB")
     assert branch.link == f"/files/{'a' * 64}?name=%C3%BC%201.pdf"
     assert tree({"$file": "javascript:alert(1)"}).link == ""
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(codec="utf-8")),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    ),
+    st.integers(1, 60),
+)
+def test_a_values_text_is_its_beginning(value: object, most: int) -> None:
+    whole = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    assert shown_json(value, most) == (whole if len(whole) <= most else whole[:most] + "\n…")

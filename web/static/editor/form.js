@@ -5,7 +5,7 @@ import { say } from './words.js'
 
 const QUIET = 300 // after the last key
 const LONGEST = 700 // a change waits no longer than this, however fast one types
-const PREVIEW = 150
+const PREVIEW = 60
 
 export class Form {
   #timers = new Map()
