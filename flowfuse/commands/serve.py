@@ -58,10 +58,11 @@ def serve_config(config: Config, extra: Callable[[], Sequence[Any]] = tuple, *, 
     folder.make()
     folder.hold()
     try:
-        with _listen(config) as listener:
+        with _listen(config) as listener, contextlib.ExitStack() as starting:
+            starting.enter_context(collector.held())
             # With port 0 the system chooses one.
             config = msgspec.structs.replace(config, port=listener.getsockname()[1])
-            _run(config, folder, listener, extra, browser)
+            _run(config, folder, listener, extra, browser, starting)
     finally:
         folder.release()
     return 0
@@ -89,8 +90,15 @@ def _listen(config: Config) -> socket.socket:
     return listener
 
 
-def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any, browser: bool) -> None:
-    collector.pause()  # nearly all that a start makes stays
+def _run(
+    config: Config,
+    folder: DataFolder,
+    listener: socket.socket,
+    extra: Any,
+    browser: bool,
+    starting: contextlib.ExitStack,
+) -> None:
+    """Serve until the end; `starting` is what is held until the server is ready."""
     import uvicorn
 
     from flowfuse.app import create_app
@@ -121,7 +129,12 @@ def _run(config: Config, folder: DataFolder, listener: socket.socket, extra: Any
     )
     server.engine = app.engine
     app.built = collector.settle
-    server.ready = lambda: _announce(config, folder, app, certificate, browser=browser)
+
+    async def ready() -> None:
+        starting.close()
+        await _announce(config, folder, app, certificate, browser=browser)
+
+    server.ready = ready
     try:
         asyncio.run(_open_and_serve(app, server, listener))
     except BaseExceptionGroup as group:
@@ -183,7 +196,6 @@ async def _open_and_serve(app: Any, server: Any, listener: socket.socket) -> Non
 async def _announce(config: Config, folder: DataFolder, app: Any, certificate: str, *, browser: bool) -> None:
     running = Running(pid=os.getpid(), host=config.host, port=config.port, certificate=certificate)
     folder.announce(running)
-    collector.go_on()
     if app.gate.setup_only:
         _print_setup(config, app.auth.make_setup_code(), running)
     else:

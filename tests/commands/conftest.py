@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import sys
@@ -47,6 +48,7 @@ def flowfuse(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
             code = int(ended.code or 0)
         shown = capsys.readouterr()
         assert "Traceback" not in shown.err
+        assert gc.isenabled()
         return Ended(code, shown.out, shown.err)
 
     return run
