@@ -61,7 +61,8 @@ async def read_whole(receive: Any, limit: int, length: str) -> bytes:
             raise TooLarge(what="body", limit=limit)
         return body
     parts = [part async for part in _pieces(receive, limit, message)]
-    return await asyncio.to_thread(b"".join, parts) if len(parts) > 1 else parts[0] if parts else b""
+    large = sum(map(len, parts)) >= large_json.LARGE
+    return await asyncio.to_thread(b"".join, parts) if large else b"".join(parts)
 
 
 async def _pieces(receive: Any, limit: int, message: Any = None) -> AsyncIterator[bytes]:
