@@ -57,5 +57,5 @@ class Copies:
 
 
 def mode_again(old: Execution) -> str:
-    """The mode of a run in the place of another: on the command line only its caller is the operator."""
+    """The mode of a run in the place of another: it is not its first caller on the command line who asks."""
     return "manual" if old.mode == "cli" else old.mode
