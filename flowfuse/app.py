@@ -179,7 +179,7 @@ class Engine:
         self.database = Database(folder.database, asset_root("migrations"))
         self.backups = Backups(folder.path, asset_root("migrations"), self.clock)
         self.database.before_migration = self.backups.before_migration
-        self.storage = Storage(folder.path, self.database)
+        self.storage = Storage(folder.path, self.database, self.clock)
         self.preferences = PreferenceStore(self.database, self.clock)
         self.executions = ExecutionRepository(self.database)
         self.histogram = Histogram(self.executions)

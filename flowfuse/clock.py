@@ -109,7 +109,8 @@ class Ids:
 
 def id_text(raw: bytes) -> str:
     """The text form of a 16-byte id."""
-    return str(UUID(bytes=raw))
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def id_bytes(text: str) -> bytes | None:

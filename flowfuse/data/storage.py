@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from flowfuse.clock import Clock
 from flowfuse.data.database import Database, connect, structure_fault
 
 log = logging.getLogger("flowfuse.storage")
@@ -22,6 +23,8 @@ RESERVE_SHARE = 0.05
 """Accepting stops while the disk has less than the lesser of both free."""
 RELIEF = 1.2
 """And goes on when there is this much more than that again."""
+GLANCE_SECONDS = 60.0
+"""So old the sizes of tables may be where a page shows them."""
 
 _PARTS = {
     "executions": ("executions", "counters", "deliveries", "fires", "follow_ups"),
@@ -56,9 +59,11 @@ class Usage(Struct, frozen=True):
 class Storage:
     """Measures the data folder."""
 
-    def __init__(self, folder: Path, database: Database) -> None:
-        self._folder, self._database = folder, database
+    def __init__(self, folder: Path, database: Database, clock: Clock) -> None:
+        self._folder, self._database, self._clock = folder, database, clock
         self._low = False
+        self._measured: tuple[float, list[Part]] | None = None
+        self._measuring: asyncio.Task[list[Part]] | None = None
         self.damage: str | None = None
         """What the check of the database's structure has found; None while nothing is known to be wrong."""
 
@@ -80,8 +85,11 @@ class Storage:
             self.damage = f"The database is damaged: {found}. Restore the last backup (flowfuse restore)."
             log.error("%s", self.damage)
 
-    async def usage(self) -> Usage:
-        """Everything, measured now. Looks at each page of the database once."""
+    async def usage(self, *, glance: bool = False) -> Usage:
+        """Everything, measured now. Looks at each page of the database once.
+
+        With `glance`, what the tables take may be a minute old: a page does not wait for a long history.
+        """
         disk = await asyncio.to_thread(shutil.disk_usage, self._folder)
         free = await self._database.row(
             "SELECT (SELECT freelist_count FROM pragma_freelist_count()) "
@@ -106,18 +114,45 @@ class Storage:
             disk_size=disk.total,
             reserve=reserve_of(disk.total),
             accepting=self.low() is None,
-            parts=await self._parts(),
+            parts=await (self._known_parts() if glance else self._parts()),
         )
 
+    async def _known_parts(self) -> list[Part]:
+        """What was measured last; where that is old, it is measured anew behind the answer."""
+        if self._measured is None:
+            return await self._parts()
+        at, parts = self._measured
+        if self._clock.perf() - at > GLANCE_SECONDS:
+            self._measure()
+        return parts
+
     async def _parts(self) -> list[Part]:
-        """By table with its indexes, where this SQLite can tell (its dbstat table)."""
-        rows = await self._database.rows(
-            "SELECT m.tbl_name AS name, sum(s.pgsize) AS bytes FROM dbstat AS s "
+        return await asyncio.shield(self._measure())
+
+    def _measure(self) -> asyncio.Task[list[Part]]:
+        """Measure the tables, once for all who ask meanwhile."""
+        if self._measuring is None or self._measuring.done():
+            self._measuring = asyncio.create_task(self._measure_parts())
+        return self._measuring
+
+    async def _measure_parts(self) -> list[Part]:
+        begun = self._clock.perf()
+        # On a connection of its own: with a long history it takes a while, and others read meanwhile.
+        parts = await asyncio.to_thread(table_sizes, self._database.path)
+        self._measured = (begun, parts)
+        return parts
+
+
+def table_sizes(path: Path) -> list[Part]:
+    """By table with its indexes; nothing where this SQLite cannot tell (it has no dbstat table)."""
+    by_table: dict[str, int] = {}
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(path, read_only=True)) as connection:
+        by_table |= connection.execute(
+            "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat AS s "
             "JOIN sqlite_schema AS m ON m.name = s.name WHERE s.aggregate = TRUE GROUP BY m.tbl_name"
         )
-        by_table = {row["name"]: int(row["bytes"]) for row in rows}
-        parts = [Part(name, sum(by_table.pop(t, 0) for t in tables)) for name, tables in _PARTS.items()]
-        return [*parts, Part("other", sum(by_table.values()))]
+    parts = [Part(name, sum(by_table.pop(t, 0) for t in tables)) for name, tables in _PARTS.items()]
+    return [*parts, Part("other", sum(by_table.values()))]
 
 
 def quick_check(path: Path) -> str | None:

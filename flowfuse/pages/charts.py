@@ -7,8 +7,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from flowfuse.model import StatisticsPart
-from flowfuse.pages.words import local
+from flowfuse.model import Execution, StatisticsPart
+from flowfuse.pages.words import local, state_words
 
 WIDTH, TOP, HEIGHT = 1072, 22, 34
 _GAP = 2.0
@@ -50,6 +50,33 @@ class Chart(Struct, frozen=True):
     ticks: list[Tick]
     total: int
     failed: int
+
+
+SPARK = 30
+"""How many runs a sparkline has room for."""
+_FLOOR = 18
+
+
+class Sparkline(Struct, frozen=True):
+    """The last runs as bars: by tone, which is how they ended, the path of its bars."""
+
+    paths: dict[str, str]
+    total: int
+    failed: int
+
+
+def spark(executions: Sequence[Execution]) -> Sparkline:
+    """The last runs, oldest first. A bar's height is how long its run took, against the longest."""
+    took = [e.finished - e.started if e.finished and e.started else None for e in executions]
+    longest = max((each for each in took if each), default=1)
+    # A list of workflows shows more than a thousand bars, so they are paths and no elements of their own.
+    paths: dict[str, str] = {}
+    for place, (execution, each) in enumerate(zip(executions, took, strict=True), SPARK - len(executions)):
+        height = 3 + 15 * (0.2 if each is None else (max(0, each) / longest) ** 0.5)
+        tone = state_words(execution).tone
+        paths[tone] = f"{paths.get(tone, '')}M{place * 4} {_FLOOR}V{_FLOOR - height:.1f}h2.5V{_FLOOR}z"
+    failed = sum(execution.state == "failed" for execution in executions)
+    return Sparkline(paths, len(executions), failed)
 
 
 def chart(

@@ -25,7 +25,7 @@ from flowfuse.model import Execution, StatisticsPart, WorkflowSummary
 from flowfuse.pages import words
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.audit_trail import note
-from flowfuse.pages.charts import chart
+from flowfuse.pages.charts import SPARK, chart
 from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.inbox import Question, questions
@@ -34,12 +34,10 @@ from flowfuse.pages.page import page, zone_of
 from flowfuse.pages.schedules import coming_starts
 from flowfuse.pages.tour import first_to_run
 
-SPARK = 30
 SHOWN = 12
 CAUSES, QUESTIONS = 3, 3
 DAY_US = 86_400 * 1_000_000
 BUCKET_US = 20 * 60 * 1_000_000
-_FEW = 40
 
 
 class TryForm(Struct, forbid_unknown_fields=True):
@@ -157,17 +155,15 @@ async def _rows(
     executions: ExecutionRepository,
     due: dict[str, int | None],
 ) -> list[WorkflowRow]:
-    """The workflows in which something happened last. Of many, only those that were changed or ran of late
-    are looked at."""
-    if len(summaries) > _FEW:
-        last = [run.workflow for run in await executions.list(workspace, limit=200)]
-        wanted = set(list(dict.fromkeys(last))[:SHOWN])
-        summaries = [each for each in summaries if each.id in wanted] + [
-            each for each in summaries if each.id not in wanted
-        ][:SHOWN]
-    recent = await executions.recent(workspace, [summary.id for summary in summaries], SPARK)
-    rows = [WorkflowRow(each, list(reversed(recent[each.id])), due.get(each.id)) for each in summaries]
-    return sorted(rows, key=lambda row: row.active_at, reverse=True)[:SHOWN]
+    """The workflows in which something happened last."""
+    last = await executions.recent(workspace, [summary.id for summary in summaries], 1)
+    latest = [WorkflowRow(each, list(last[each.id])) for each in summaries]
+    latest = sorted(latest, key=lambda row: row.active_at, reverse=True)[:SHOWN]
+    recent = await executions.recent(workspace, [row.summary.id for row in latest], SPARK)
+    return [
+        WorkflowRow(row.summary, list(reversed(recent[row.summary.id])), due.get(row.summary.id))
+        for row in latest
+    ]
 
 
 def _by_state(parts: Sequence[StatisticsPart]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flowfuse.pages import words
+from flowfuse.pages import charts, words
 from flowfuse.pages.form import text_of
 from flowfuse.pages.language import say, say_count, translated
 from flowfuse.pages.values import step, tree
@@ -99,6 +99,7 @@ def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environme
         day=jinja2.pass_context(_day),
         clock=jinja2.pass_context(_clock),
         way=words.way,
+        spark=charts.spark,
         state=words.state_words,
         step=step,
         tree=tree,
@@ -143,4 +144,6 @@ def _when(context: jinja2.runtime.Context, micros: int | None) -> str:
     from markupsafe import Markup
 
     shown = words.when(micros, context["now"], context["zone"], context["language"])
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(words.iso(micros), shown)
+    # Our own digits and names of days: nothing in them is to be escaped, and a list holds hundreds.
+    at = words.iso(micros)
+    return Markup(f'<time datetime="{at}" title="{at}">{shown}</time>')

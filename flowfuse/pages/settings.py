@@ -121,7 +121,7 @@ async def _shown(
     rows = [row for row in await _rows(workspace, preferences) if row["group"] == group]
     if not rows:
         raise NotFound(what="group of settings", id=group)
-    usage: Usage | None = await storage.usage() if group == "history" else None
+    usage: Usage | None = await storage.usage(glance=True) if group == "history" else None
     kept = await asyncio.to_thread(backups.list) if group == "backup" else None
     shown: dict[str, Any] = {"field": "", "wrong": "", "given": "", **wrong}
     return page(

@@ -24,9 +24,10 @@ from flowfuse.events import EventBus, WorkflowChanged
 from flowfuse.model import WorkflowSummary
 from flowfuse.pages.addresses import local_path, whole_number
 from flowfuse.pages.audit_trail import note
+from flowfuse.pages.charts import SPARK
 from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import needs, signed_in, workspace_of
-from flowfuse.pages.home import SPARK, WorkflowRow
+from flowfuse.pages.home import WorkflowRow
 from flowfuse.pages.notices import back
 from flowfuse.pages.page import page
 

@@ -237,6 +237,48 @@ def test_the_gauge_says_what_takes_the_space(server: LocalServer) -> None:
     assert usage["disk_size"] > usage["disk_free"] > 0
 
 
+def test_a_glance_at_the_gauge_does_not_wait_for_the_tables_to_be_read(server: LocalServer) -> None:
+    storage = server.app.engine.storage
+
+    def outputs(**how: bool) -> int:
+        usage = server.call(storage.usage(**how))
+        return next(int(part.bytes) for part in usage.parts if part.name == "large values")
+
+    server.publish(BIG)
+    before = outputs(glance=True)
+    run(server, "big", "".join(random.Random(1).choices("abcdefghijklmnop", k=900_000)))
+    assert outputs(glance=True) == before
+    assert outputs() > before + 200_000
+    assert outputs(glance=True) > before + 200_000
+
+
+def test_an_old_glance_is_made_anew_behind_it(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flowfuse.data import storage as module
+
+    storage = server.app.engine.storage
+    server.publish(BIG)
+    server.call(storage.usage(glance=True))
+    run(server, "big", "".join(random.Random(1).choices("abcdefghijklmnop", k=900_000)))
+    monkeypatch.setattr(module, "GLANCE_SECONDS", 0.0)
+    sizes = [{part.name: part.bytes for part in server.call(storage.usage(glance=True)).parts}]
+    while len(sizes) < 100 and sizes[-1] == sizes[0]:
+        sizes.append({part.name: part.bytes for part in server.call(storage.usage(glance=True)).parts})
+    assert sizes[-1]["large values"] > sizes[0]["large values"] + 200_000
+
+
+def test_the_last_runs_of_several_workflows_are_read_at_once(server: LocalServer) -> None:
+    for name in ("one", "two", "never"):
+        server.publish({**BIG, "id": name})
+    for name in ("one", "two", "one", "one"):
+        run(server, name)
+    found = server.call(server.app.engine.executions.recent("main", ["one", "two", "never", "who"], 2))
+    assert {name: [each.number for each in runs] for name, runs in found.items()} == {
+        "one": [3, 2], "two": [1], "never": [], "who": []
+    }  # fmt: skip
+    assert {each.workflow for each in found["one"]} == {"one"}
+    assert server.call(server.app.engine.executions.recent("other", ["one"], 2)) == {"one": []}
+
+
 def test_accepting_stops_before_the_disk_is_full(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -396,6 +396,19 @@ def test_the_first_run_is_one_click_away_and_shown(tmp_path_factory: pytest.Temp
         server.stop()
 
 
+# -- home
+
+
+def test_home_shows_the_workflows_in_which_something_happened_last(server: LocalServer) -> None:
+    person = owner(server)
+    for number in range(14):
+        server.publish({"id": f"many-{number}", "name": f"Many {number}", "nodes": [
+            {"id": "go", "type": "trigger.manual"}], "edges": []})  # fmt: skip
+    assert server.api("POST", "/workflows/many-0/run", {"version": "published", "wait": 20}).status == 202
+    shown = re.findall(r'href="/workflows/(many-\d+)"', person.page("/"))
+    assert list(dict.fromkeys(shown)) == ["many-0", *(f"many-{number}" for number in range(13, 2, -1))]
+
+
 # -- breakers: a server of its own, since runs wait while one is open
 
 
