@@ -113,6 +113,19 @@ def test_a_run_does_not_jump_on_a_phone(browser: Browser, full: LocalServer, que
         assert "orow" not in moved
 
 
+def test_the_open_place_of_the_settings_is_in_sight_on_a_phone(browser: Browser, full: LocalServer) -> None:
+    with signed_in(browser, full, viewport={"width": 390, "height": SIZES[390]}) as page:
+        page.goto("/settings")
+        page.locator(".views .view").last.click()
+        page.wait_for_url("**/settings/about")
+        here = page.locator(".views .view[aria-current]")
+        page.wait_for_load_state()
+        seen = here.bounding_box()
+        assert seen is not None
+        assert seen["x"] >= 0
+        assert seen["x"] + seen["width"] < 391
+
+
 def _held(page: Page, addresses: str) -> list[Route]:
     """What is asked for there, for as long as it is not let go on."""
     held: list[Route] = []

@@ -56,3 +56,9 @@ for (const part of document.querySelectorAll('[data-live]')) {
     if (fresh && !standsStill()) htmx.swap({ target: part, sourceElement: part, text: fresh.innerHTML, swap: 'innerMorph' })
   }, RELOAD_EVERY)
 }
+
+// On a phone a row of views scrolls sideways: the open one comes into sight.
+for (const open of document.querySelectorAll('.views .view[aria-current]')) {
+  const row = open.closest('.views')
+  row.scrollLeft = open.offsetLeft - row.offsetLeft - (row.clientWidth - open.offsetWidth) / 2
+}
