@@ -102,7 +102,6 @@ def _run(
     import uvicorn
 
     from flowfuse.app import create_app
-    from flowfuse.commands.protocol import OnePacketProtocol
 
     with contextlib.suppress(ImportError):
         import uvloop
@@ -122,7 +121,7 @@ def _run(
             server_header=False,
             ws="websockets-sansio",
             proxy_headers=False,
-            http=OnePacketProtocol,
+            http="httptools",
             timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
             ssl_certfile=certificate or None,
             ssl_keyfile=key or None,

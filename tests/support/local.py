@@ -11,7 +11,6 @@ from typing import Any
 import uvicorn
 
 from flowfuse.app import FlowFuse, create_app
-from flowfuse.commands.protocol import OnePacketProtocol
 from flowfuse.config import Config
 from flowfuse.data.folder import DataFolder
 from tests.support.server import Server
@@ -40,7 +39,7 @@ class LocalServer(Server):
         )
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
-                self.app, log_config=None, http=OnePacketProtocol, ws="websockets-sansio", lifespan="on",
+                self.app, log_config=None, http="httptools", ws="websockets-sansio", lifespan="on",
                 timeout_graceful_shutdown=2,
             )
         )  # fmt: skip
