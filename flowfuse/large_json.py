@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ PIECE = 200_000
 """Bytes between two turns of the event loop."""
 LOOKED_THROUGH = 8_000_000
 _DEPTH = 6
+# A union would be made anew at each look.
+_CONTAINERS = (list, dict)
 
 _whole = msgspec.json.Decoder()
 
@@ -26,15 +28,22 @@ def weight(value: Any, depth: int = _DEPTH) -> int:
     """About how many bytes a value takes as JSON, judged by a few of its items: not a walk through it."""
     if type(value) is str:
         return len(value) + 2
-    if not depth or not isinstance(value, list | dict) or not value:
+    if not depth or not isinstance(value, _CONTAINERS) or not value:
         return 4
-    count = len(value)
+    few = _few_of(value, depth)
+    total = 0
+    for each in few:
+        total += weight(each, depth - 1)
+    return len(value) * (4 + total // len(few))
+
+
+def _few_of(value: Any, depth: int) -> Collection[Any]:
     if isinstance(value, list):
-        few = [value[0], value[count // 2], value[-1]]
-    else:
-        # Of an envelope's few fields one holds all the data; those of rows are alike.
-        few = list(itertools.islice(value.values(), 16 if depth > _DEPTH - 3 else 3))
-    return count * (4 + sum(weight(each, depth - 1) for each in few) // len(few))
+        return [value[0], value[len(value) // 2], value[-1]]
+    # Of an envelope's few fields one holds all the data; those of rows are alike.
+    most = 16 if depth > _DEPTH - 3 else 3
+    values: Collection[Any] = value.values()
+    return values if len(value) <= most else list(itertools.islice(values, most))
 
 
 async def holds(raw: bytes, *texts: bytes) -> bool:
@@ -43,8 +52,9 @@ async def holds(raw: bytes, *texts: bytes) -> bool:
         if at:
             await asyncio.sleep(0)
         # A text may begin in one piece and end in the next.
-        if any(raw.find(text, at, at + LOOKED_THROUGH + len(text)) >= 0 for text in texts):
-            return True
+        for text in texts:
+            if raw.find(text, at, at + LOOKED_THROUGH + len(text)) >= 0:
+                return True
     return False
 
 

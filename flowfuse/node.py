@@ -330,7 +330,10 @@ def _encoded(value: Any) -> bytes:
 
 
 def _is_suspicious(packed: bytes) -> bool:
-    return (b"\xcf" in packed or b"\xcb" in packed) and _SUSPECT.search(packed) is not None
+    # Each step is cheaper than the next, and seldom passed: one byte, two, the pattern.
+    return (
+        b"\xcf" in packed or (b"\xcb" in packed and (b"\xcb\x7f" in packed or b"\xcb\xff" in packed))
+    ) and _SUSPECT.search(packed) is not None
 
 
 def _reason(error: Exception) -> str:

@@ -68,7 +68,8 @@ class StoredFile(msgspec.Struct, frozen=True):
 
 def as_file(value: Any) -> StoredFile | None:
     """The file that a value stands for; None where it is not a file's value."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("$file"), str):
+    # An abstract class is asked last: that is slow, and each answer to a call comes by here.
+    if not isinstance(value, (dict, Mapping)) or not isinstance(value.get("$file"), str):
         return None
     if _HASH.fullmatch(value["$file"]) is None:
         return None

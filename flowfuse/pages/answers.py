@@ -10,7 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from flowfuse.errors import FlowFuseError, Unavailable
-from flowfuse.pages.language import sentence
+from flowfuse.pages.language import say, sentence
 from flowfuse.pages.page import language_of, reader_of
 from flowfuse.pages.problems import problem, problem_bytes, retry_headers, status_of
 
@@ -42,15 +42,19 @@ def answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respon
         return Response(b"", status_code=400)
     if status >= 500:
         return answer_defect(request, error)
-    headers = dict(error.headers or {})
-    if wants_page(request):
-        return _page(request, status, error.detail, headers)
+    headers, page = dict(error.headers or {}), wants_page(request)
+    detail = error.detail
+    if status == 404:
+        language = language_of(request) if page else "en"
+        detail = say(language, "There is nothing at {path}.", path=request.url.path[:200])
+    if page:
+        return _page(request, status, detail, headers)
     code = _CODES.get(status, "request_invalid")
     body = {
         "type": f"/errors/{code}",
         "title": code,
         "status": status,
-        "detail": error.detail,
+        "detail": detail,
         "code": code,
     }
     return Response(msgspec.json.encode(body), status_code=status, media_type=PROBLEM, headers=headers)

@@ -286,3 +286,15 @@ def test_a_state_that_is_known_is_not_sent_again(server: LocalServer) -> None:
     etag = made.headers["etag"]
     assert server.api("GET", "/workflows/known", if_none_match=f'"0", {etag}').status == 304
     assert server.api("GET", "/workflows/known", if_none_match='"0"').status == 200
+
+
+def test_what_is_not_there_is_said_with_its_address(server: LocalServer) -> None:
+    answer = server.api("GET", "/no-such-thing")
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert answer.json["detail"] == "There is nothing at /api/v1/no-such-thing."
+    for language, said in (("en", "There is nothing at /nowhere."), ("de", "Unter /nowhere gibt es nichts.")):
+        page = request(
+            "GET", f"{server.base}/nowhere", headers={"Accept": "text/html", "Accept-Language": language}
+        )
+        assert page.status == 404
+        assert said in page.raw.decode()

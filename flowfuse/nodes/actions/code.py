@@ -17,7 +17,7 @@ class CodeParams(Params, frozen=True):
         str,
         form(
             "Code",
-            "Python, see [code](code.md). What it returns, or its last expression, goes on.",
+            "Python. What it returns, or its last expression, goes on.",
             widget="code",
             kind="plain",
         ),
