@@ -316,24 +316,20 @@ def pack(value: Any) -> bytes:
     This is the executor's step 'validate the output' and the encoding for storage in one pass.
     Raises OutputInvalid.
     """
-    packed = _encoded(value)
-    if _is_suspicious(packed):
+    try:
+        packed = _PACK(value)
+    except (OverflowError, UnicodeEncodeError, RecursionError, TypeError) as error:
+        raise OutputInvalid(reason=_reason(error)) from error
+    # Each step is cheaper than the next, and seldom passed: one byte, two, the pattern.
+    if (b"\xcf" in packed or b"\xcb" in packed) and _is_suspicious(packed):
         _refuse_non_json(value)
     return packed
 
 
-def _encoded(value: Any) -> bytes:
-    try:
-        return _PACK(value)
-    except (OverflowError, UnicodeEncodeError, RecursionError, TypeError) as error:
-        raise OutputInvalid(reason=_reason(error)) from error
-
-
 def _is_suspicious(packed: bytes) -> bool:
-    # Each step is cheaper than the next, and seldom passed: one byte, two, the pattern.
-    return (
-        b"\xcf" in packed or (b"\xcb" in packed and (b"\xcb\x7f" in packed or b"\xcb\xff" in packed))
-    ) and _SUSPECT.search(packed) is not None
+    return (b"\xcf" in packed or b"\xcb\x7f" in packed or b"\xcb\xff" in packed) and _SUSPECT.search(
+        packed
+    ) is not None
 
 
 def _reason(error: Exception) -> str:
@@ -384,12 +380,10 @@ def check_incoming(value: Value, size: int) -> None:
     `size` is the number of opening brackets in its JSON text, which bounds its depth. Raises
     OutputInvalid.
     """
-    wrapped = value
     if size > 200:
         for _ in range(SPARE_LEVELS):
-            wrapped = [wrapped]
-    if _is_suspicious(_encoded(wrapped)):
-        _refuse_non_json(value)
+            value = [value]
+    pack(value)
 
 
 def check_shape(value: Any, type_hint: Any, path: str, *, expressions: bool = False) -> list[tuple[str, str]]:

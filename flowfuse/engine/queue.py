@@ -358,7 +358,7 @@ def _end_row(
     record = pack((records.STATE, int(target), 0, reason, plain))
     connection.execute(
         "INSERT INTO segments (execution_id, first_seq, workspace_id, data) VALUES (?, ?, ?, ?)",
-        (raw, row["seq"] + 1, workspace, records.segment(now_us, [record])),
+        (raw, row["seq"] + 1, workspace, records.segment(now_us, 1, record)),
     )
     connection.execute(
         "UPDATE executions SET state = ?, waiting = NULL, wake_at = NULL, seq = seq + 1, finished = ?, "

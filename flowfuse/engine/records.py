@@ -145,9 +145,9 @@ def _header(count: int, short: int, long: int) -> bytes:
     return bytes((long + 1,)) + count.to_bytes(4, "big")
 
 
-def segment(base_us: int, records: list[bytes]) -> bytes:
-    """The stored form of a run's records: a format byte, a checksum, and their MessagePack."""
-    body = b"\x92" + msgspec.msgpack.encode(base_us) + _array_header(len(records)) + b"".join(records)
+def segment(base_us: int, count: int, records: bytes) -> bytes:
+    """The stored form of a run's records, one behind the other: a format byte, a checksum, MessagePack."""
+    body = b"\x92" + _PACK(base_us) + _array_header(count) + records
     if len(body) < _COMPRESS_FROM:
         return bytes((_RAW,)) + zlib.crc32(body).to_bytes(4, "big") + body
     packed = compress(body)
@@ -187,7 +187,8 @@ def again(record: list[Any]) -> bytes:
 def cut(data: bytes, count: int, execution: str, unseal: Unseal) -> bytes:
     """A stored segment's first records as a segment (not sealed). Raises SegmentBroken."""
     base, found = msgspec.msgpack.decode(_body(data, execution, unseal))
-    return segment(base, [msgspec.msgpack.encode(record) for record in found[:count]])
+    kept = [_PACK(record) for record in found[:count]]
+    return segment(base, len(kept), b"".join(kept))
 
 
 def _ext_hook(code: int, data: memoryview) -> BlobRef:

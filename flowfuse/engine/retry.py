@@ -81,7 +81,7 @@ class Retry:
     async def _begin_kept(self, workspace: str, old: Execution, kept: Kept, plan: Plan) -> str:
         seq, segments = 0, []
         for base, left in kept.segments:
-            data = records.segment(base, [records.again(record) for record in left])
+            data = records.segment(base, len(left), b"".join(map(records.again, left)))
             segments.append((seq + 1, self._state.stored(workspace, data, plan)))
             seq += len(left)
         return await self._copies.begin(

@@ -301,15 +301,13 @@ class Run:
 
     def keep(self, packed: bytes, blob: records.Blob | None) -> None:
         """Add an encoded record to the segment."""
-        files = records.files_in(packed) if records.FILE_MARK in packed else []
         if blob is not None:
-            files = blob.files
+            if blob.files:
+                self.also.append(references(self.workspace, self.id, blob.files))
             if blob.digest not in self.kept:
                 self.kept.add(blob.digest)
                 self.blobs.append((blob.digest, blob.data))
                 self.buffer_bytes += blob.size
-        if files:
-            self.also.append(references(self.workspace, self.id, files))
         self.buffer.append(packed)
         self.buffer_bytes += len(packed)
         self.seq += 1
@@ -341,7 +339,10 @@ class Run:
         if not self.buffer:
             return None
         first = self.seq - len(self.buffer) + 1
-        data = records.segment(self.base_us, self.buffer)
+        together = b"".join(self.buffer)
+        if records.FILE_MARK in together:
+            self.also.append(references(self.workspace, self.id, records.files_in(together)))
+        data = records.segment(self.base_us, len(self.buffer), together)
         self.buffer = []
         self.buffer_bytes = 0
         self.base_us = self.now_us

@@ -172,7 +172,7 @@ def test_segments_of_any_size_open_as_they_were_written(count: int) -> None:
     packed = [
         records.encode((records.DONE, number, (), "main", number, 0, 0, 1), 4)[0] for number in range(count)
     ]
-    base, found = records.open_segment(records.segment(123, packed), "x")
+    base, found = records.open_segment(records.segment(123, count, b"".join(packed)), "x")
     assert base == 123
     assert [record[1] for record in found] == list(range(count))
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from flowfuse.clock import Clock, Ids, Timer, id_text
 from flowfuse.data.breakers import BreakerRepository
 from flowfuse.data.database import Database, Settled, Write, connect, deliver, migrate
-from flowfuse.data.executions import ExecutionRepository, as_execution
+from flowfuse.data.executions import LISTED, ExecutionRepository, as_execution
 from flowfuse.data.follow_ups import FollowUpRepository
 from flowfuse.data.workflows import Content, WorkflowRepository
 from flowfuse.engine.controller import ExecutionController
@@ -427,7 +427,7 @@ class Engine:
 
     def stored(self, raw: bytes) -> Execution | None:
         """The committed row of a run."""
-        rows = self.world.rows("SELECT * FROM executions WHERE id = ?", raw)
+        rows = self.world.rows(f"SELECT {LISTED} FROM executions WHERE id = ?", raw)
         return as_execution(rows[0]) if rows else None
 
     def detail(self, raw: bytes) -> ExecutionDetail:
