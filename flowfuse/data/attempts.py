@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from flowfuse.clock import Clock
 from flowfuse.errors import TooManyAttempts, WrongPassword
 
 WINDOW_US = 15 * 60 * 1_000_000
 PER_ACCOUNT, PER_ADDRESS = 5, 20
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+"""Seconds before a wrong try is answered: they double with each, up to the longest."""
 KEPT = 10_000
 """So many names and addresses are remembered; beyond that the oldest are forgotten."""
 
@@ -40,11 +42,12 @@ class Attempts:
             self._recent(name, now)
             self._failed.setdefault(name, deque()).append(now)
 
-    @contextmanager
-    def one(self, *limits: tuple[str, int]) -> Iterator[None]:
+    @asynccontextmanager
+    async def one(self, *limits: tuple[str, int]) -> AsyncIterator[None]:
         """One try, within which a WrongPassword is a failure. Raises TooManyAttempts.
 
         It counts from its beginning: of many tries at once no more are looked at than one after the other.
+        A failure is answered after a pause, which doubles with each failure of the first name.
         """
         self.check(*limits)
         names = [name for name, _ in limits]
@@ -52,6 +55,8 @@ class Attempts:
         try:
             yield
         except WrongPassword:
+            failures = len(self._recent(names[0], self._clock.now_us()))
+            await self._clock.sleep(min(FIRST_PAUSE * 2.0 ** (failures - 1), LONGEST_PAUSE))
             raise
         except Exception:
             self._take_back(names)

@@ -155,7 +155,7 @@ class AuthManager:
     async def sign_in(self, email: str, password: str, client: Client, instead_of: str = "") -> Opened:
         """By password. Raises WrongPassword, TooManyAttempts."""
         account, address = f"account {email.strip().lower()[:200]}", f"address {client.ip}"
-        with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
+        async with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
             secrets = await self._accounts.secrets(email=email) if email.strip() else None
             right, better = await self._passwords.check(password, secrets.password if secrets else None)
             if not right or secrets is None:
@@ -174,7 +174,7 @@ class AuthManager:
         if found is None or found.expires < self._clock.now_us():
             raise SignInNeeded()
         account, address = f"code {found.user}", f"address {client.ip}"
-        with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
+        async with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
             secrets = await self._accounts.secrets(user=found.user)
             if secrets is None or not await self.check_code(secrets, code):
                 raise WrongPassword(reason=f"The code is not right. {self._tries(account)}")
@@ -196,7 +196,7 @@ class AuthManager:
     async def check_password(self, user: str, password: str, client: Client) -> None:
         """Once more, before something that matters. Raises WrongPassword, TooManyAttempts."""
         account, address = f"again {user}", f"address {client.ip}"
-        with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
+        async with self._attempts.one((account, PER_ACCOUNT), (address, PER_ADDRESS)):
             secrets = await self._accounts.secrets(user=user)
             right, _ = await self._passwords.check(password, secrets.password if secrets else None)
             if not right:

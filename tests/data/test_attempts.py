@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowfuse.data.attempts import KEPT, WINDOW_US, Attempts
-from flowfuse.errors import TooManyAttempts
+from flowfuse.errors import TooManyAttempts, WrongPassword
 
 
 class Moved:
@@ -14,8 +14,13 @@ class Moved:
     def __init__(self) -> None:
         self.now = 1_790_000_000_000_000
 
+        self.slept: list[float] = []
+
     def now_us(self) -> int:
         return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
 
 @pytest.fixture
@@ -57,3 +62,24 @@ def test_what_is_remembered_is_bounded(clock: Moved) -> None:
     assert len(attempts._failed) == KEPT
     clock.now += WINDOW_US
     assert attempts.left(f"address {KEPT}", 5) == 5
+
+
+async def test_a_wrong_try_is_answered_after_a_pause_that_doubles(clock: Moved) -> None:
+    attempts = Attempts(clock)  # type: ignore[arg-type]
+
+    async def wrong(account: str) -> None:
+        with pytest.raises(WrongPassword):
+            async with attempts.one((account, 7), ("address", 20)):
+                raise WrongPassword(reason="no")
+
+    for _ in range(7):
+        await wrong("ada")
+    assert clock.slept == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+    await wrong("bo")
+    assert clock.slept[-1] == 0.1
+    with pytest.raises(TooManyAttempts):
+        await wrong("ada")
+    attempts.forget("ada")
+    async with attempts.one(("ada", 7)):
+        pass
+    assert len(clock.slept) == 8
