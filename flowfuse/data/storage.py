@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from flowfuse.clock import Clock
 from flowfuse.data.database import Database, connect, structure_fault
+from flowfuse.errors import DatabaseDamaged, DatabaseUnavailable
 
 log = logging.getLogger("flowfuse.storage")
 
@@ -114,20 +115,17 @@ class Storage:
             disk_size=disk.total,
             reserve=reserve_of(disk.total),
             accepting=self.low() is None,
-            parts=await (self._known_parts() if glance else self._parts()),
+            parts=await self._parts(glance),
         )
 
-    async def _known_parts(self) -> list[Part]:
-        """What was measured last; where that is old, it is measured anew behind the answer."""
-        if self._measured is None:
-            return await self._parts()
+    async def _parts(self, glance: bool) -> list[Part]:
+        """What was measured now, or at a glance last; where that is old, it is measured anew behind it."""
+        if not glance or self._measured is None:
+            return await asyncio.shield(self._measure())
         at, parts = self._measured
         if self._clock.perf() - at > GLANCE_SECONDS:
             self._measure()
         return parts
-
-    async def _parts(self) -> list[Part]:
-        return await asyncio.shield(self._measure())
 
     def _measure(self) -> asyncio.Task[list[Part]]:
         """Measure the tables, once for all who ask meanwhile."""
@@ -144,13 +142,21 @@ class Storage:
 
 
 def table_sizes(path: Path) -> list[Part]:
-    """By table with its indexes; nothing where this SQLite cannot tell (it has no dbstat table)."""
-    by_table: dict[str, int] = {}
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(path, read_only=True)) as connection:
-        by_table |= connection.execute(
-            "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat AS s "
-            "JOIN sqlite_schema AS m ON m.name = s.name WHERE s.aggregate = TRUE GROUP BY m.tbl_name"
-        )
+    """By table with its indexes, as SQLite's dbstat table tells it. Raises DatabaseUnavailable,
+    DatabaseDamaged.
+    """
+    try:
+        with contextlib.closing(connect(path, read_only=True)) as connection:
+            by_table = dict[str, int](
+                connection.execute(
+                    "SELECT m.tbl_name, sum(s.pgsize) FROM dbstat AS s "
+                    "JOIN sqlite_schema AS m ON m.name = s.name WHERE s.aggregate = TRUE GROUP BY m.tbl_name"
+                )
+            )
+    except sqlite3.OperationalError as error:
+        raise DatabaseUnavailable(reason=str(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise DatabaseDamaged(reason=str(error)) from error
     parts = [Part(name, sum(by_table.pop(t, 0) for t in tables)) for name, tables in _PARTS.items()]
     return [*parts, Part("other", sum(by_table.values()))]
 

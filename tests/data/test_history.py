@@ -266,6 +266,16 @@ def test_an_old_glance_is_made_anew_behind_it(server: LocalServer, monkeypatch: 
     assert sizes[-1]["large values"] > sizes[0]["large values"] + 200_000
 
 
+def test_tables_that_cannot_be_read_are_not_called_empty(tmp_path: Path) -> None:
+    from flowfuse.data.storage import table_sizes
+    from flowfuse.errors import DatabaseDamaged
+
+    broken = tmp_path / "flowfuse.db"
+    broken.write_bytes(b"this is no database" * 500)
+    with pytest.raises(DatabaseDamaged):
+        table_sizes(broken)
+
+
 def test_the_last_runs_of_several_workflows_are_read_at_once(server: LocalServer) -> None:
     for name in ("one", "two", "never"):
         server.publish({**BIG, "id": name})
