@@ -34,13 +34,7 @@ from flowfuse.engine.timers import Timers
 from flowfuse.engine.waiters import Waiters
 from flowfuse.engine.wakes import Wakes
 from flowfuse.engine.walker import Walker
-from flowfuse.errors import (
-    DatabaseUnavailable,
-    DiskLow,
-    Draining,
-    NotFound,
-    QueueFull,
-)
+from flowfuse.errors import DatabaseUnavailable, DiskLow, Draining, NotFound, QueueFull
 from flowfuse.events import EventBus, ExecutionAdvanced, FollowUpNoted, RunFinished
 from flowfuse.model import RUNNING, TERMINAL, State, Value
 from flowfuse.node import Catalogue
@@ -189,29 +183,23 @@ class ExecutionController:
         claim: Callable[[bytes], Any] | None = None,
         parent: str | None = None,
         blob: Blob | None = None,
+        hurry: bool = True,
     ) -> Run:
         """Accept an execution and begin it. It is safe once `run.accepted` is done.
 
         `claim(id)` gives a change of other tables that stands or falls with the acceptance. `blob` is
-        a large value as it is kept, where that was made beside the event loop.
+        a large value as it is kept, where that was made beside the event loop. Without `hurry` whoever
+        asks waits for the answer, so the acceptance may be committed together with what follows.
         Raises Draining, QueueFull, and OutputInvalid where the value is not JSON.
         """
         self.check_accepting()
         now_us = self.clock.now_us()
         run = Run(
-            id=self.ids.new(),
-            workspace=workspace,
-            workflow_id=workflow,
-            content_id=content_id,
-            plan=plan,
-            trigger=plan.trigger(trigger),
-            trigger_value=value,
-            mode=mode,
-            now_us=now_us,
-            epoch=self._queue.epoch,
-            root=root,
-            parent=parent,
-        )
+            id=self.ids.new(), workspace=workspace, workflow_id=workflow, content_id=content_id, plan=plan,
+            trigger=plan.trigger(trigger), trigger_value=value, mode=mode, now_us=now_us,
+            epoch=self._queue.epoch, root=root, parent=parent,
+        )  # fmt: skip
+        run.hurry = hurry
         run.accepted = asyncio.get_running_loop().create_future()
         if delivery is not None:
             run.delivery = (*delivery, now_us)
@@ -270,16 +258,19 @@ class ExecutionController:
     async def wait_answer(self, run: Run, timeout: float) -> Run:
         """Wait until the run has answered, ended, or waits itself, or the timeout; the run as it is then.
 
-        Raises what kept it from being accepted.
+        It is accepted by then. Only what is `told` is safe to show. Raises what kept it from being accepted.
         """
         if run.told:
             return run
-        return self._as_told(run, await self._answers.wait(run.id, timeout))
+        told = self._as_told(run, await self._answers.wait(run.id, timeout))
+        if run.accepted is not None:
+            await run.accepted
+        return told
 
     def _as_told(self, run: Run, told: Run | State | None) -> Run:
         """The run that goes by this id now: it may have left the memory and come back meanwhile."""
         if isinstance(told, State):
-            run.state = told
+            run.state, run.told = told, True
             return run
         return told if told is not None else self.runs.get(run.id, run)
 
@@ -344,6 +335,10 @@ class ExecutionController:
 
     def flush(self, run: Run) -> None:
         """Commit what the run has recorded; what waits for the commit leaves after it."""
+        if run.gathering is not None:
+            run.gathering.cancel()
+            run.gathering = None
+        run.hurry = False
         segment = run.take_segment()
         launches, run.launches = run.launches, []
         blobs, run.blobs = run.blobs, []
@@ -458,7 +453,10 @@ class ExecutionController:
                 return
             self._timers.arm_wake(run)
         if run.buffer or run.launches or not run.inserted:
-            self.flush(run)
+            if run.may_gather():
+                self._timers.gather(run, self.flush)
+            else:
+                self.flush(run)
         elif run.committing == 0 and self._released(run):
             self._leave(run)
 

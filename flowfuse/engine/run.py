@@ -17,7 +17,7 @@ from flowfuse.engine.disposal import free_later
 from flowfuse.engine.frame import Frame
 from flowfuse.engine.plan import NodePlan, Plan
 from flowfuse.engine.sensitive import sensitive_texts, without
-from flowfuse.model import TERMINAL, Answer, NodeError, State, Value, check_transition, json_bytes
+from flowfuse.model import RUNNING, TERMINAL, Answer, NodeError, State, Value, check_transition, json_bytes
 from flowfuse.node import LogNote, RespondNote
 
 # Segments after this many bytes, or this long after their oldest record, are not held back any more.
@@ -108,7 +108,9 @@ class Run:
         "error",
         "execution_view_",
         "failures",
+        "gathering",
         "held",
+        "hurry",
         "id",
         "inserted",
         "kept",
@@ -205,6 +207,8 @@ class Run:
         self.kept: set[bytes] = set()  # digests of the blobs that went into a commit
         self.large: dict[int, tuple[Value, records.Blob]] = {}  # by id(): the latest, with their blobs
         self.oldest = 0.0
+        self.hurry = True  # whether what is recorded is to be committed at once
+        self.gathering: asyncio.TimerHandle | None = None
         self.ready: deque[tuple[Any, NodePlan | None]] = deque()
         self.tasks: dict[tuple[int, tuple[int, ...]], Work] = {}
         self.launches: list[Callable[[], None]] = []
@@ -243,6 +247,14 @@ class Run:
         """What expressions see as `workflow`."""
         workflow = self.plan.workflow
         return {"id": self.workflow_id, "name": workflow.name, "timezone": self.timezone}
+
+    def may_gather(self) -> bool:
+        """Whether what is recorded may wait for more: it holds no effect, and only what has none runs."""
+        if self.hurry or self.launches or self.waits or self.draining or self.state is not RUNNING:
+            return False
+        if self.buffer_bytes > FLUSH_BYTES or (self.answer is not None and not self.told):
+            return False
+        return bool(self.tasks) and not any(work.attempt for work in self.tasks.values())
 
     def ran(self) -> int:
         """Running time so far, in microseconds: without the queue, pauses and waits."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from functools import partial
 
 from flowfuse.clock import Clock
-from flowfuse.engine.run import Run
+from flowfuse.engine.run import FLUSH_SECONDS, Run
 from flowfuse.engine.walker import Walker
 from flowfuse.model import State, seconds
 
@@ -37,10 +39,10 @@ class Timers:
 
     def cancel(self, run: Run) -> None:
         """The run leaves the memory, or stands still."""
-        for timer in (run.timer, run.workflow_timer):
+        for timer in (run.timer, run.workflow_timer, run.gathering):
             if timer is not None:
                 timer.cancel()
-        run.timer = run.workflow_timer = None
+        run.timer = run.workflow_timer = run.gathering = None
         for repeat in run.retries.values():
             repeat.cancel()
         for loop in run.loops.values():
@@ -56,6 +58,13 @@ class Timers:
             run.timer = None
         if times:
             run.timer = self._clock.call_at(min(times), partial(self._wake, run))
+
+    def gather(self, run: Run, flush: Callable[[Run], None]) -> None:
+        """Commit what the run has recorded when the oldest of it has waited long enough."""
+        if run.gathering is None:
+            waited = self._clock.perf() - run.oldest if run.oldest else 0.0
+            left = max(0.0, FLUSH_SECONDS - waited)
+            run.gathering = asyncio.get_running_loop().call_later(left, flush, run)
 
     def _wake(self, run: Run) -> None:
         run.timer = None

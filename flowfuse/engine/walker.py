@@ -421,6 +421,8 @@ class Walker:
         await self.executor.make_blob(frame.run, result)
         if not work.end():
             return
+        if work.attempt:
+            frame.run.hurry = True
         self._effect_ended(frame, node, result, attempt, first_us)
         self.advance(frame.run)
 
@@ -460,6 +462,7 @@ class Walker:
             del run.tasks[(index, path)]
             work.task.cancel()
             if work.attempt:
+                run.hurry = True
                 at = run.now_us - run.base_us
                 run.write((records.INTERRUPTED, index, path, work.attempt, at))
             work.frame.active -= 1
@@ -557,6 +560,7 @@ class Walker:
     def end_wait(self, run: Run, waiting: Waiting, result: Output | NodeFailed) -> None:
         """What a node waited for has come, or will not come any more."""
         del run.waits[(waiting.node.index, waiting.frame.path)]
+        run.hurry = True
         self._effect_ended(waiting.frame, waiting.node, result, waiting.attempt, waiting.first_us)
 
     def _is_due(self, waiting: Waiting, run: Run) -> bool:

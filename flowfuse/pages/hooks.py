@@ -232,7 +232,7 @@ class Hooks:
         self._check_breaker(target)
         run = self._controller.start(
             target.workspace, target.workflow, target.content_id, target.plan, target.node, value,
-            mode=target.mode, delivery=delivery, blob=blob,
+            mode=target.mode, delivery=delivery, blob=blob, hurry=target.params.respond == "at_once",
         )  # fmt: skip
         try:
             await self._answer(run, target, send)
@@ -303,7 +303,12 @@ class Hooks:
                 send, 202, [JSON, location_of(run.id)], b'{"id":"%b"}' % id_text(run.id).encode()
             )
             return
-        await self._send_outcome(send, run.id, run.state, run.answer, run.result, target)
+        if not run.told and run.state in TERMINAL:
+            # Its end is not committed yet, so it cannot be shown.
+            await send_state(send, run.id, State.running, None)
+            return
+        answer = run.answer if run.told else None
+        await self._send_outcome(send, run.id, run.state, answer, run.result, target)
 
     async def _answer_again(self, execution: bytes, target: Target, send: Any) -> None:
         """A delivery that came before gets the first run's answer."""

@@ -68,10 +68,12 @@ class CodeRunner:
         self._checker: Any = None
         self._opening, self._checking = asyncio.Lock(), threading.Lock()
         self._free = asyncio.Semaphore(WORKERS)
+        self._clearings: set[asyncio.Task[None]] = set()
         self._known: OrderedDict[str, Diagnostic | None] = OrderedDict()
 
     async def close(self) -> None:
         """End all workers."""
+        await asyncio.gather(*self._clearings)
         pool, self._pool = self._pool, None
         checker, self._checker = self._checker, None
         if pool is not None:
@@ -97,23 +99,38 @@ class CodeRunner:
         pool = await self._open()
         printed = _Printed()
         encoded = json_bytes(dict(inputs))
-        async with self._free:
-            try:
-                async with asyncio.timeout(None if timeout is None else timeout + GRACE_SECONDS):
-                    async with pool.checkout(**self._session(timeout, now_us, timezone, seed)) as session:
-                        given: Mapping[str, Any] = inputs
-                        if len(encoded) > LARGE_INPUT:
-                            await _load(session, inputs, encoded)
-                            given = {}
-                        result = await session.feed_run(source, inputs=given, print_callback=printed.take)
-                        return CodeResult(await self._plain(result), printed.text())
-            except TimeoutError:
-                raise NodeTimeout(seconds=timeout) from None
-            except self._package.MontyError as error:
-                raise _failure(error, source, timeout, self._package, printed) from None
-            except CodeError as error:
-                error.printed = printed.text()
-                raise
+        await self._free.acquire()
+        lent = pool.checkout(**self._session(timeout, now_us, timezone, seed))
+        try:
+            async with asyncio.timeout(None if timeout is None else timeout + GRACE_SECONDS):
+                session = await lent.__aenter__()
+                given: Mapping[str, Any] = inputs
+                if len(encoded) > LARGE_INPUT:
+                    await _load(session, inputs, encoded)
+                    given = {}
+                result = await session.feed_run(source, inputs=given, print_callback=printed.take)
+                return CodeResult(await self._plain(result), printed.text())
+        except TimeoutError:
+            raise NodeTimeout(seconds=timeout) from None
+        except self._package.MontyError as error:
+            raise _failure(error, source, timeout, self._package, printed) from None
+        except CodeError as error:
+            error.printed = printed.text()
+            raise
+        finally:
+            # The result does not wait until the worker has forgotten everything.
+            clearing = asyncio.get_running_loop().create_task(self._clear(lent))
+            self._clearings.add(clearing)
+            clearing.add_done_callback(self._clearings.discard)
+
+    async def _clear(self, lent: Any) -> None:
+        """Take a worker back; the pool replaces one that was lost."""
+        try:
+            await lent.__aexit__(None, None, None)
+        except self._package.MontyError as error:
+            log.info("A code worker was lost after its run: %s", error)
+        finally:
+            self._free.release()
 
     async def _plain(self, result: Any) -> Value:
         """The result as a value; a large one is gone through in a worker thread."""

@@ -104,3 +104,87 @@ def test_many_beside_each_other_in_a_loop(world: World, engine: Engine) -> None:
     begun = engine.clock.now_us()
     assert run(engine, document).result == list(range(20))
     assert 4 <= (engine.clock.now_us() - begun) / 1e6 < 6
+
+
+def begin(engine: Engine, document: Any) -> Any:
+    """A run whose caller waits for its answer, as a webhook does."""
+    return engine.start(document, None, hurry=False)
+
+
+def test_a_run_that_is_answered_at_its_end_is_one_commit(world: World, engine: Engine) -> None:
+    document = flow(detached("a"), put("b", "{{ nodes.a }}"), detached("c"), edges="start>a a>b b>c")
+    engine.freeze(document)
+    before = world.commits
+    assert engine.finish(begin(engine, document).id).state == "completed"
+    assert world.commits == before + 1
+
+
+def test_what_is_recorded_waits_no_longer_than_a_tenth_of_a_second(engine: Engine) -> None:
+    document = flow(detached("a", seconds=60), edges="start>a")
+    started = begin(engine, document)
+    engine.advance(0.09)
+    assert engine.stored(started.id) is None
+    engine.advance(0.02)
+    assert engine.stored(started.id).state == "running"  # type: ignore[union-attr]
+
+
+def test_whoever_waits_for_the_acceptance_does_not_wait_for_the_work(engine: Engine) -> None:
+    started = engine.start(flow(detached("a", seconds=60), edges="start>a"), None)
+    engine.advance(0.02)
+    assert engine.stored(started.id) is not None
+
+
+def test_a_loop_over_detached_nodes_is_committed_by_the_tenth_of_a_second(
+    world: World, engine: Engine
+) -> None:
+    document = flow(
+        each("each", "{{ range(100) }}"), detached("a", value="{{ item }}", seconds=0.01),
+        edges="start>each each.item>a",
+    )  # fmt: skip
+    engine.freeze(document)
+    before = world.commits
+    started = begin(engine, document)
+    assert engine.finish(started.id).state == "completed"
+    assert 9 <= world.commits - before <= 13
+
+
+def test_an_effect_behind_it_leaves_after_the_commit(world: World, engine: Engine) -> None:
+    document = flow(detached("a"), effect("b", seconds=5), edges="start>a a>b")
+    started = begin(engine, document)
+    engine.advance(0.01)
+    assert [entry.node for entry in world.ledger.entries] == ["a", "b"]
+    assert engine.stored(started.id) is not None
+    world.crash()
+    assert world.boot().finish(started.id).state == "completed"
+    assert [entry.node for entry in world.ledger.entries] == ["a", "b", "b"]
+
+
+def test_an_effect_that_has_ended_is_committed_at_once(world: World, engine: Engine) -> None:
+    document = flow(effect("a"), detached("b", seconds=60), edges="start>a a>b")
+    started = begin(engine, document)
+    engine.advance(0.02)
+    world.crash()
+    assert world.boot().finish(started.id).state == "completed"
+    assert [entry.node for entry in world.ledger.entries] == ["a", "b", "b"]
+
+
+def test_an_answer_does_not_wait_for_what_runs_behind_it(world: World, engine: Engine) -> None:
+    answer = {"id": "say", "type": "action.respond", "config": {"body": 1}}
+    document = flow(answer, detached("a", seconds=60), edges="start>say say>a")
+    started = begin(engine, document)
+    engine.do(engine.controller.wait_answer(started, 0.02))
+    assert started.told
+    assert engine.stored(started.id) is not None
+
+
+def test_a_drain_leaves_nothing_uncommitted(world: World, engine: Engine) -> None:
+    started = begin(engine, flow(detached("a", seconds=60), edges="start>a"))
+    world.shut_down(grace=0.01)
+    assert world.boot().finish(started.id).state == "completed"
+
+
+def test_what_is_shown_after_the_timeout_is_accepted(world: World, engine: Engine) -> None:
+    started = begin(engine, flow(detached("a", seconds=60), edges="start>a"))
+    run_then = engine.do(engine.controller.wait_answer(started, 0.001))
+    assert engine.stored(started.id) is not None
+    assert not run_then.told

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import socket
+import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,46 @@ def test_after_respond_timeout_the_caller_is_told_where_to_look(
     assert answer.headers["location"] == f"/api/v1/executions/{answer.json['id']}"
     server.wait_until_idle()
     assert server.api("GET", f"/executions/{answer.json['id']}").json["execution"]["state"] == "completed"
+
+
+@pytest.fixture
+def busy(server: LocalServer) -> Iterator[Callable[[bool], None]]:
+    """Keep the database from taking commits, and let it go again."""
+    other = sqlite3.connect(server.data / "flowfuse.db", isolation_level=None, check_same_thread=False)
+    yield lambda held: other.execute("BEGIN IMMEDIATE" if held else "ROLLBACK") and None
+    other.close()
+
+
+def test_nobody_is_answered_before_the_run_is_accepted(
+    server: LocalServer, publish: Any, busy: Callable[[bool], None]
+) -> None:
+    call = {"id": "far", "type": "action.http_request", "config": {"url": "http://127.0.0.1:9/"}}
+    address = publish("slow-disk", call, respond_timeout=0.05)
+    busy(True)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(request, "POST", address, {})
+        with pytest.raises(TimeoutError):
+            answer.result(0.5)
+        busy(False)
+        assert answer.result(10).status in (202, 500)
+
+
+def test_an_end_that_is_not_committed_is_not_shown(
+    server: LocalServer, publish: Any, witness: Witness, busy: Callable[[bool], None]
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+    witness.hold = (reached, go_on)
+    call = {"id": "slow", "type": "action.http_request", "config": {"url": f"{witness.base}/x"}}
+    address = publish("slow-end", call, fields("out", v=1), respond_timeout=0.6)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(request, "POST", address, {})
+        assert reached.wait(10)
+        busy(True)
+        go_on.set()
+        assert (answer.result(10).status, answer.result().json["state"]) == (202, "running")
+        busy(False)
+    server.wait_until_idle()
+    assert runs_of(server, "slow-end")[0]["state"] == "completed"
 
 
 def test_a_durable_wait_answers_202_at_once(server: LocalServer, publish: Any) -> None:

@@ -28,6 +28,7 @@ TYPES = {
     "fail": "action.fail",
     "wait": "action.wait",
     "effect": "test.effect",
+    "detached": "test.detached",
     "for_each": "loop.for_each",
     "while": "loop.while",
 }
@@ -101,7 +102,7 @@ class Builder:
     ) -> None:
         kinds = [*PURE]
         if self.effects:
-            kinds += ["effect"] * 4
+            kinds += ["effect"] * 4 + ["detached"] * 2
         if len(loops) < 2 and self.left > 0:
             kinds += ["for_each"] * 3 + ["while"]
         kind = self.one(*kinds)
@@ -202,6 +203,8 @@ class Builder:
             node["timeout"] = 2
             config["slow_attempts"] = 1
         return config
+
+    _detached = _effect
 
     def items(self, seen: frozenset[str], loops: list[str]) -> Value:
         if self.rarely():

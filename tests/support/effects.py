@@ -21,6 +21,7 @@ class Entry(Struct):
     attempt: int
     value: Any
     at_us: int
+    effect: bool = True
     ended: bool = False
     stopped: bool = False
 
@@ -75,6 +76,7 @@ class EffectNode(NodeType):
             context.attempt,
             params.value,
             self.clock.now_us(),
+            self.effects,
         )
         self.ledger.entries.append(entry)
         try:

@@ -482,7 +482,8 @@ def _effect(run: Reference, here: Here, node: Node, fired: Any) -> tuple[str, Va
     limit = None if node.timeout is None else seconds(node.timeout)
     attempts = node.retry.attempts if node.retry is not None else 1
     for attempt in range(1, attempts + 1):
-        run.effects[(node.id, here.scope.path)] = attempt
+        if node.type == "test.effect":
+            run.effects[(node.id, here.scope.path)] = attempt
         length = 3600.0 if attempt <= params.get("slow_attempts", 0) else params.get("seconds", 0)
         if limit is not None and length > limit:
             if attempt == attempts:
@@ -509,4 +510,5 @@ _TYPES: dict[str, Callable[[Reference, Here, Node, Any], tuple[str, Value]]] = {
     "action.respond": _respond,
     "action.wait": _wait,
     "test.effect": _effect,
+    "test.detached": _effect,
 }

@@ -388,7 +388,13 @@ class Engine:
         return self.do(self.workflows.freeze(WORKSPACE, workflow))
 
     def start(
-        self, workflow: Workflow, value: Value = None, *, trigger: str | None = None, mode: str = "production"
+        self,
+        workflow: Workflow,
+        value: Value = None,
+        *,
+        trigger: str | None = None,
+        mode: str = "production",
+        hurry: bool = True,
     ) -> Run:
         """Begin a run; it is not accepted yet."""
         content = self.freeze(workflow)
@@ -398,7 +404,8 @@ class Engine:
         holder: list[Run] = []
 
         async def begin() -> None:
-            holder.append(self.controller.start(WORKSPACE, name, content.id, plan, chosen, value, mode=mode))
+            start = self.controller.start
+            holder.append(start(WORKSPACE, name, content.id, plan, chosen, value, mode=mode, hurry=hurry))
 
         self.do(begin())
         return holder[0]
