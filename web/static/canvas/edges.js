@@ -31,7 +31,10 @@ export class Edges {
   /** Some nodes have moved. */
   move(ids, boxes) {
     const keys = new Set(ids.flatMap((id) => [...(this.#byNode.get(id) ?? [])]))
-    for (const key of keys) this.#place(this.#drawn.get(key), boxes)
+    for (const key of keys) {
+      const drawn = this.#drawn.get(key)
+      if (!drawn.away) this.#place(drawn, boxes)
+    }
     const loops = new Set(ids.flatMap((id) => [boxes.get(id)?.loop, boxes.get(id)?.tray ? id : '']).filter(Boolean))
     for (const loop of loops) this.#track(loop, boxes)
   }
@@ -45,10 +48,14 @@ export class Edges {
   }
 
   /** Show or hide edges by whether one of their ends is in sight. */
-  cull(seen) {
-    for (const { edge, path, hit, label } of this.#drawn.values()) {
+  cull(seen, boxes) {
+    for (const drawn of this.#drawn.values()) {
+      const { edge, path, hit } = drawn
       const hidden = !seen.has(edge.from) && !seen.has(edge.to)
-      for (const each of [path, hit, label]) each?.classList.toggle('is-away', hidden)
+      if (drawn.away === hidden) continue
+      drawn.away = hidden
+      if (!hidden) this.#place(drawn, boxes)
+      for (const each of [path, hit, drawn.label]) each?.classList.toggle('is-away', hidden)
     }
   }
 
@@ -87,6 +94,7 @@ export class Edges {
     drawn.label ??= element(this.lineLayer, 'text', {})
     drawn.label.textContent = WORDS[words] ?? words
     drawn.label.setAttribute('class', source.loop ? 'elab is-inner' : 'elab')
+    drawn.label.classList.toggle('is-away', Boolean(drawn.away))
     drawn.label.setAttribute('x', start.x + 9)
     drawn.label.setAttribute('y', start.y - 7)
   }

@@ -1,8 +1,9 @@
 // What of a large workflow is drawn: near, only the cards in sight; from afar all of it, as blocks on one canvas.
 import { endOf, startOf } from './edges.js'
+import { applyBox } from './layout.js'
 
 export const FAR = 0.4
-const MARGIN = 300 // pixels around the window in which cards are drawn already
+const MARGIN = 80 // pixels around the window in which cards are drawn already
 export const MANY = 60 // with fewer cards nothing is hidden: there is nothing to gain
 const STATES = [['is-fail', '--fail'], ['is-run', '--run'], ['is-wait', '--wait'], ['is-ok', '--ok']]
 
@@ -53,16 +54,17 @@ export class Sight {
       if (inside) seen.add(id)
       if (box.away === !inside) continue
       box.away = !inside
+      if (inside) applyBox(box)
       box.element.classList.toggle('is-away', !inside)
     }
     if (seen.size === this.#seen.size && [...seen].every((id) => this.#seen.has(id))) return
     this.#seen = seen
-    this.edges.cull(seen)
+    this.edges.cull(seen, this.boxes)
   }
 
   #paint() {
     const { paper, view } = this
-    const { clientWidth: width, clientHeight: height } = view.canvas
+    const { width, height } = view.size
     const ratio = Math.min(devicePixelRatio, 2)
     if (paper.width !== width * ratio || paper.height !== height * ratio) {
       paper.width = width * ratio

@@ -6,9 +6,12 @@ export const STILL = 4 // a press that moves less is a click
 export const FLOATS = '.zoom, .tools, .minimap, .start, .edge-tools, .qa' // what lies on the canvas and is no part of the world
 
 export class View {
+  #size
+
   /** `boxes` by id, as they are at any time; `pans` says of a press whether it moves the view. */
   constructor(canvas, world, boxes, { pans = () => true } = {}) {
     Object.assign(this, { canvas, world, boxes, pans, x: 0, y: 0, scale: 1, onChange: () => {} })
+    new ResizeObserver(() => { this.#size = undefined; this.onChange() }).observe(canvas)
     this.#listen()
   }
 
@@ -37,7 +40,7 @@ export class View {
 
   /** Come near enough to a box that it can be read. */
   approach(box) {
-    const { clientWidth: width, clientHeight: height } = this.canvas
+    const { width, height } = this.size
     const scale = Math.max(this.scale, 0.7)
     this.show(width / 2 - (box.x + box.width / 2) * scale, height / 2 - (box.y + box.height / 2) * scale, scale)
   }
@@ -64,10 +67,13 @@ export class View {
     return { x: (clientX - frame.left - this.x) / this.scale, y: (clientY - frame.top - this.y) / this.scale }
   }
 
+  /** How large the canvas is. It is measured when that changes: asking in a gesture would lay out everything. */
+  get size() { return (this.#size ??= { width: this.canvas.clientWidth, height: this.canvas.clientHeight }) }
+
   /** What is seen of the world. */
   get window() {
-    const { clientWidth, clientHeight } = this.canvas
-    return { left: -this.x / this.scale, top: -this.y / this.scale, right: (clientWidth - this.x) / this.scale, bottom: (clientHeight - this.y) / this.scale }
+    const { width, height } = this.size
+    return { left: -this.x / this.scale, top: -this.y / this.scale, right: (width - this.x) / this.scale, bottom: (height - this.y) / this.scale }
   }
 
   /** Move the view by pixels. */

@@ -108,21 +108,35 @@ export class Board extends EventTarget {
     return [...new Set(ids.flatMap((id) => (this.boxes.get(id)?.tray ? [id, ...insideOf(this.boxes, id)] : [id])))]
   }
 
-  /** Show nodes at other places, for a drag; `places` is [id, {x, y}]. */
+  /** Show nodes at other places, for a drag; `places` is [id, {x, y}]. What is out of sight is drawn when it comes in. */
   show(places) {
     const moved = []
     for (const [id, { x, y }] of places) {
       const box = this.boxes.get(id)
       if (!box) continue
-      Object.assign(box, { x, y })
+      box.x = x
+      box.y = y
       moved.push(id)
     }
-    const trays = [...this.boxes].filter(([, box]) => box.tray)
-    if (trays.length) wrapTrays(this.boxes)
-    if (this.sight?.isFar) return this.sight.soon()
-    const all = [...new Set([...moved, ...trays.map(([id]) => id)])]
-    for (const id of all) applyBox(this.boxes.get(id))
+    const loops = this.#around(moved)
+    if (loops.size) wrapTrays(this.boxes)
+    this.sight?.soon()
+    if (this.sight?.isFar) return
+    const all = [...new Set([...moved, ...loops])]
+    for (const id of all) {
+      const box = this.boxes.get(id)
+      if (!box.away) applyBox(box)
+    }
     this.edges.move(all, this.boxes)
+  }
+
+  /** The trays that nodes lie in, and the trays around those. */
+  #around(ids) {
+    const found = new Set()
+    for (const id of ids) {
+      for (let { loop } = this.boxes.get(id); loop && !found.has(loop); { loop } = this.boxes.get(loop) ?? { loop: '' }) found.add(loop)
+    }
+    return found
   }
 
   select(ids, { toggle = false, quiet = false } = {}) {

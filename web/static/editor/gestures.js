@@ -70,7 +70,7 @@ export class Gestures {
     const { board, view } = this
     const chosen = board.selected.has(id) ? [...board.selected] : [id]
     const start = view.toWorld(event)
-    let ids, from, began = false
+    let ids, from, moving, began = false
     track(event, view, {
       move: (next) => {
         const at = view.toWorld(next)
@@ -78,13 +78,14 @@ export class Gestures {
           if (Math.hypot(next.clientX - event.clientX, next.clientY - event.clientY) < STILL) return
           began = true
           ids = board.withBodies(chosen)
+          moving = new Set(ids)
           from = new Map(ids.map((each) => [each, { x: board.boxes.get(each).x, y: board.boxes.get(each).y }]))
           if (!board.selected.has(id)) board.select([id], { quiet: true })
           board.canvas.classList.add('is-dragged')
         }
         const dx = snap(at.x - start.x)
         const dy = snap(at.y - start.y)
-        const aligned = next.ctrlKey ? { dx, dy } : this.#inLine(id, from.get(id), dx, dy, new Set(ids))
+        const aligned = next.ctrlKey ? { dx, dy } : this.#inLine(id, from.get(id), dx, dy, moving)
         board.show(ids.map((each) => [each, { x: snap(from.get(each).x + aligned.dx), y: snap(from.get(each).y + aligned.dy) }]))
         this.#markDrop(ids, next)
       },
@@ -173,9 +174,9 @@ export class Gestures {
 
   #guides(x, y) {
     const [upright, level] = [document.getElementById('guide-x'), document.getElementById('guide-y')]
+    const { left, top, right, bottom } = this.view.window // read before anything is changed
     upright.hidden = x === undefined
     level.hidden = y === undefined
-    const { left, top, right, bottom } = this.view.window
     if (x !== undefined) {
       upright.style.transform = `translate(${x}px, ${top}px)`
       upright.style.height = `${bottom - top}px`
@@ -314,9 +315,9 @@ export class Gestures {
 export function track(event, view, { move, end }) {
   const controller = new AbortController()
   const { signal } = controller
+  const box = view.canvas.getBoundingClientRect()
   let last = event
   let frame = requestAnimationFrame(function pan() {
-    const box = view.canvas.getBoundingClientRect()
     const by = (low, high, at) => (at < low + EDGE_OF_VIEW ? EDGE_SPEED : at > high - EDGE_OF_VIEW ? -EDGE_SPEED : 0)
     const dx = by(box.left, box.right, last.clientX)
     const dy = by(box.top, box.bottom, last.clientY)

@@ -40,9 +40,9 @@ export function listenToMinimap(board, view) {
     const frameBox = map.getBoundingClientRect()
     const x = ((event.clientX - frameBox.left) / frameBox.width) * map.width / scale.k + scale.x
     const y = ((event.clientY - frameBox.top) / frameBox.height) * map.height / scale.k + scale.y
-    const { clientWidth, clientHeight } = view.canvas
+    const { width, height } = view.size
     view.touched = true
-    view.show(clientWidth / 2 - x * view.scale, clientHeight / 2 - y * view.scale, view.scale)
+    view.show(width / 2 - x * view.scale, height / 2 - y * view.scale, view.scale)
   }
   map.addEventListener('pointerdown', (event) => {
     map.setPointerCapture(event.pointerId)
