@@ -14,7 +14,7 @@ PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate
 CRASH_CYCLES ?= 1000
-ASSET_SOURCES := $(shell find web/static web/build.mjs web/monaco.mjs web/package-lock.json -type f 2>/dev/null)
+ASSET_SOURCES := $(shell find web/static web/languages web/build.mjs web/monaco.mjs web/package-lock.json -type f 2>/dev/null)
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:

@@ -41,7 +41,12 @@ def build_assets(web: Path) -> bool:
     """Bring web/dist up to date. True if something had to be done."""
     stamp = web / "dist" / ".stamp"
     scripts = [web / "build.mjs", web / "monaco.mjs"]
-    sources = [web / "package-lock.json", *scripts, *sorted((web / "static").rglob("*"))]
+    sources = [
+        web / "package-lock.json",
+        *scripts,
+        *sorted((web / "static").rglob("*")),
+        *sorted((web / "languages").glob("*")),
+    ]
     wanted = fingerprint(web, sources)
     if _read(stamp) == wanted and _read(web / "dist" / "manifest.json"):
         return False

@@ -72,8 +72,13 @@ class Recurrence(Struct, frozen=True):
         following = self.after(due_us)
         return GRACE_US if following is None else min(GRACE_US, (following - due_us) // 2)
 
+    @property
+    def plain_cron(self) -> str:
+        """The cron expression with five fields, also where it is a name such as `@daily`."""
+        return _plain(self.cron)
+
     def words(self) -> str:
-        """The schedule as a person would say it."""
+        """The schedule as a person would say it, in English."""
         if self.at_us:
             return f"Once, {iso(self.at_us, self.timezone)}"
         if self.every_us:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from flowfuse import document
 from flowfuse.model import Node, Value, Workflow
 from flowfuse.node import Catalogue, NodeType
+from flowfuse.pages.language import say
 from flowfuse.pages.summary import FAMILIES, glyph, title
 
 Kind = Literal["add", "chg", "del"]
@@ -49,43 +50,45 @@ class Change(Struct, frozen=True):
     glyph: str
     fields: list[FieldChange]
 
-    @property
-    def words(self) -> str:
+    def words(self, language: str = "en") -> str:
         """What happened, behind the title."""
         if self.kind == "add":
-            return "is new"
+            return say(language, "is new")
         if self.kind == "del":
-            return "is gone"
+            return say(language, "is gone")
         if len(self.fields) == 1:
-            return _one(self.fields[0])
-        return f"has {len(self.fields)} other fields: {', '.join(f.label for f in self.fields[:3])}"
+            return _one(self.fields[0], language)
+        names = ", ".join(say(language, field.label) for field in self.fields[:3])
+        return say(language, "has {number} other fields: {names}", number=len(self.fields), names=names)
 
 
-def changes(old: Workflow, new: Workflow, catalogue: Catalogue) -> list[Change]:
+def changes(old: Workflow, new: Workflow, catalogue: Catalogue, language: str = "en") -> list[Change]:
     """From the old state to the new one, in the order of the nodes; what is gone comes last."""
     found: list[Change] = []
     own = _own_fields(old, new)
     if own:
-        found.append(Change(WORKFLOW, "chg", "Workflow", "action", "gear", own))
+        found.append(Change(WORKFLOW, "chg", say(language, "Workflow"), "action", "gear", own))
     before, after = {n.id: n for n in old.nodes}, {n.id: n for n in new.nodes}
     for node in new.nodes:
         node_type = catalogue.find(node.type, node.version)
         if node.id not in before:
-            found.append(_change(node, "add", node_type, []))
+            found.append(_change(node, "add", node_type, [], language))
             continue
         fields = _node_fields(before[node.id], node, node_type) + _incoming(old, new, node.id)
         if fields:
-            found.append(_change(node, "chg", node_type, fields))
+            found.append(_change(node, "chg", node_type, fields, language))
     for node in old.nodes:
         if node.id not in after:
-            found.append(_change(node, "del", catalogue.find(node.type, node.version), []))
+            found.append(_change(node, "del", catalogue.find(node.type, node.version), [], language))
     return found
 
 
-def _change(node: Node, kind: Kind, node_type: NodeType | None, fields: list[FieldChange]) -> Change:
+def _change(
+    node: Node, kind: Kind, node_type: NodeType | None, fields: list[FieldChange], language: str
+) -> Change:
     family = node.type.partition(".")[0]
     tile = family if family in FAMILIES else "action"
-    return Change(node.id, kind, title(node, node_type), tile, glyph(node, node_type), fields)
+    return Change(node.id, kind, title(node, node_type, language), tile, glyph(node, node_type), fields)
 
 
 def _own_fields(old: Workflow, new: Workflow) -> list[FieldChange]:
@@ -148,15 +151,20 @@ def _text(value: Value) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _one(field: FieldChange) -> str:
+def _one(field: FieldChange, language: str) -> str:
+    before, after = _short(field.before), _short(field.after)
     if field.path == "edges":
-        return f"comes after {_short(field.after)}, was after {_short(field.before)}"
-    label = field.label[:1].lower() + field.label[1:]
+        return say(language, "comes after {after}, was after {before}", before=before, after=after)
+    label = say(language, field.label)
+    if language == "en":
+        label = label[:1].lower() + label[1:]
     if field.before is None:
-        return f"has a {label}: {_short(field.after)}"
-    if field.after is None:
-        return f"has no {label} any more, was {_short(field.before)}"
-    return f"has another {label}: {_short(field.after)}, was {_short(field.before)}"
+        text = "has a {label}: {after}"
+    elif field.after is None:
+        text = "has no {label} any more, was {before}"
+    else:
+        text = "has another {label}: {after}, was {before}"
+    return say(language, text, label=label, before=before, after=after)
 
 
 def _short(text: str | None) -> str:

@@ -21,6 +21,7 @@ from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.editor import shown_detail, shown_json
 from flowfuse.pages.guards import needs, workspace_of
+from flowfuse.pages.page import language_of
 from flowfuse.pages.sample import Sample, preview, sample
 from flowfuse.sandbox.runner import DEFAULT_SECONDS, CodeRunner
 
@@ -46,7 +47,7 @@ async def check_code(
 ) -> Response[bytes]:
     """What the sandbox's checker finds in a source: `{problems: [{line, column, message, severity}]}`."""
     asked = await read_json(request, SourceRequest)
-    drawing = await drawings.current(workspace_of(request), workflow)
+    drawing = await drawings.current(workspace_of(request), workflow, language_of(request))
     node = _placed(drawing.draft.document.nodes, asked.node)
     return answer({"problems": await asyncio.to_thread(runner.check, asked.source, list(_inputs(node)))})
 
@@ -65,7 +66,7 @@ async def try_code(
     """Run a source on the inputs it would have had: `{result, printed, error}`. Nothing is kept."""
     asked = await read_json(request, SourceRequest)
     workspace = workspace_of(request)
-    drawing = await drawings.current(workspace, workflow)
+    drawing = await drawings.current(workspace, workflow, language_of(request))
     node = _placed(drawing.draft.document.nodes, asked.node)
     detail = await shown_detail(workspace, drawing.draft, str(asked.run or ""), executions, history)
     graph = Graph(drawing.draft.document, catalogue)

@@ -18,7 +18,7 @@ from flowfuse.node import Catalogue
 from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.graph import GraphView, NodeView, graph_view
 from flowfuse.pages.guards import signed_in, workspace_of
-from flowfuse.pages.page import page
+from flowfuse.pages.page import language_of, page
 
 OTHERS = 30
 """Runs that are offered to compare with."""
@@ -59,7 +59,7 @@ async def compare_runs(
     ]
     other = await _other(request, workspace, workflow, others, number, executions)
     document = await history.document(workspace, execution.id)
-    graph = graph_view(document, catalogue)
+    graph = graph_view(document, catalogue, language_of(request))
     after = await history.detail(workspace, execution.id)
     before = await history.detail(workspace, other.id) if other is not None else after
     pairs = paired(before, after, graph)

@@ -28,7 +28,7 @@ from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.form import form_of
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
-from flowfuse.pages.page import chosen_tab, language_of, page
+from flowfuse.pages.page import chosen_tab, language_of, page, reader_of
 from flowfuse.pages.palette import palette
 from flowfuse.pages.run_view import run_view
 from flowfuse.pages.sample import (
@@ -91,7 +91,8 @@ async def editor_page(
     catalogue: NamedDependency[Catalogue],
 ) -> Response[str]:
     """A workflow's draft, to be edited."""
-    drawing = await drawings.current(workspace_of(request), workflow)
+    language = language_of(request)
+    drawing = await drawings.current(workspace_of(request), workflow, language)
     return page(
         request,
         "editor.html",
@@ -100,11 +101,11 @@ async def editor_page(
         may_build=identity_of(request).may("build"),
         workflow=drawing.summary,
         draft=_data(drawing.document),
-        cards=_data({id: drawings.card(workflow, view) for id, view in drawing.cards.items()}),
+        cards=_data(drawings.cards(workflow, drawing.cards.values(), language)),
         chosen=request.query_params.get("node", ""),
         tab=chosen_tab(request, TABS, "node"),
         kinds=KINDS,
-        ghosts=[entry for entry in palette(catalogue) if entry.type in STARTS],
+        ghosts=[entry for entry in palette(catalogue, language) if entry.type in STARTS],
         input_text=await _input_text(request, drawing.draft, executions, history),
     )
 
@@ -116,11 +117,12 @@ async def editor_delta(
     """What of the drawing is other than in the state `after`."""
     after = number(request, "after", 0, 0, 10**9)
     outline = "outline" in request.query_params
-    return answer(await drawings.delta(workspace_of(request), workflow, after, outline=outline))
+    reader = reader_of(request)
+    return answer(await drawings.delta(workspace_of(request), workflow, after, reader, outline=outline))
 
 
 @get("/palette", guards=[signed_in])
-async def palette_entries(catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
+async def palette_entries(request: Asked, catalogue: NamedDependency[Catalogue]) -> Response[bytes]:
     """Everything that can be put on a canvas, and the functions that expressions may call."""
     functions = [
         {
@@ -132,7 +134,7 @@ async def palette_entries(catalogue: NamedDependency[Catalogue]) -> Response[byt
         }
         for f in library()
     ]
-    return answer({"nodes": palette(catalogue), "functions": functions})
+    return answer({"nodes": palette(catalogue, language_of(request)), "functions": functions})
 
 
 @get(f"{ONE}/settings", guards=[signed_in])
@@ -156,7 +158,7 @@ async def bench(
 ) -> Response[bytes]:
     """The chosen node: what comes in, its form, what it gave."""
     workspace, query = workspace_of(request), request.query_params
-    drawing = await drawings.current(workspace, workflow)
+    drawing = await drawings.current(workspace, workflow, language_of(request))
     draft = drawing.draft
     placed = _placed(draft, query.get("node", ""))
     graph = Graph(draft.document, catalogue)
@@ -210,7 +212,7 @@ async def preview_field(
     found = await asyncio.to_thread(
         preview, graph, placed, node_type, asked.field, asked.value, known, clock.now_us()
     )
-    branch = tree(found.value)
+    branch = tree(found.value, language=language_of(request))
     text = branch.text if not branch.children else msgspec.json.encode(found.value).decode()[:400]
     return answer({"text": text, "kind": branch.kind, "known": found.known, "error": found.error,
                    "missing": found.missing})  # fmt: skip
@@ -230,7 +232,7 @@ async def progress(
     workspace = workspace_of(request)
     execution = await executions.by_number(workspace, workflow, number)
     detail = await history.detail(workspace, execution.id)
-    drawing = await drawings.current(workspace, workflow)
+    drawing = await drawings.current(workspace, workflow, language_of(request))
     view = run_view(detail, drawing.graph, clock.now_us())
     render = request.app.state.templates.render
     context: dict[str, Any] = {

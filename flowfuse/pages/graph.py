@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from msgspec import UNSET, Struct
 
 from flowfuse.engine.graph import ITEM, Graph
-from flowfuse.model import Node, Problem, Workflow
+from flowfuse.model import Problem, Workflow
 from flowfuse.node import Catalogue
+from flowfuse.pages.language import say
 from flowfuse.pages.summary import FAMILIES, glyph, summary, title, track
 from flowfuse.pages.words import way
 
@@ -56,7 +58,7 @@ class EdgeView(Struct, frozen=True, kw_only=True):
     mark: str = ""
 
 
-class GraphView(Struct, frozen=True, kw_only=True):
+class GraphView(Struct, frozen=True, kw_only=True, dict=True):
     """A document ready to be drawn. Nodes stand in the order in which they can run."""
 
     nodes: list[NodeView]
@@ -65,21 +67,35 @@ class GraphView(Struct, frozen=True, kw_only=True):
 
     def inside(self, loop: str) -> list[NodeView]:
         """The nodes that lie directly in a loop's tray (`""`: in none)."""
-        return [node for node in self.nodes if node.loop == loop]
+        return self._bodies.get(loop, [])
 
     def node(self, node_id: str) -> NodeView | None:
         """The node of that id, if it is there."""
-        return next((node for node in self.nodes if node.id == node_id), None)
+        return self._by_id.get(node_id)
+
+    @cached_property
+    def _by_id(self) -> dict[str, NodeView]:
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
+    def _bodies(self) -> dict[str, list[NodeView]]:
+        bodies: dict[str, list[NodeView]] = {}
+        for node in self.nodes:
+            bodies.setdefault(node.loop, []).append(node)
+        return bodies
 
 
-def graph_view(workflow: Workflow, catalogue: Catalogue, problems: Sequence[Problem] = ()) -> GraphView:
+def graph_view(
+    workflow: Workflow, catalogue: Catalogue, language: str = "en", problems: Sequence[Problem] = ()
+) -> GraphView:
     """The document as it is drawn. Works on any draft, whatever is wrong with it."""
     graph = Graph(workflow, catalogue)
     marked = _marks(problems)
     unmarked = ("", "")
+    bodies = _bodies(graph)
     nodes = [
-        _node_view(graph, graph.nodes[name], *marked.get(name, unmarked))
-        for name in _reading_order(graph, "")
+        _node_view(graph, name, len(bodies.get(name, ())), language, *marked.get(name, unmarked))
+        for name in _reading_order(bodies, "")
     ]
     return GraphView(
         nodes=nodes,
@@ -88,18 +104,23 @@ def graph_view(workflow: Workflow, catalogue: Catalogue, problems: Sequence[Prob
     )
 
 
-def _reading_order(graph: Graph, scope: str) -> list[str]:
+def _bodies(graph: Graph) -> dict[str, list[str]]:
+    """The nodes of each scope, every one after what leads to it."""
+    bodies: dict[str, list[str]] = {}
+    for name in graph.order if graph.order is not None else graph.nodes:
+        bodies.setdefault(graph.scope[name], []).append(name)
+    return bodies
+
+
+def _reading_order(bodies: dict[str, list[str]], scope: str) -> Iterator[str]:
     """Every node after what leads to it, a loop's body right behind its loop."""
-    order = graph.order if graph.order is not None else list(graph.nodes)
-    return [
-        name
-        for own in order
-        if graph.scope[own] == scope
-        for name in (own, *(_reading_order(graph, own) if own in graph.bodies else ()))
-    ]
+    for own in bodies.get(scope, ()):
+        yield own
+        yield from _reading_order(bodies, own)
 
 
-def _node_view(graph: Graph, node: Node, problem: str, trouble: str) -> NodeView:
+def _node_view(graph: Graph, name: str, body: int, language: str, problem: str, trouble: str) -> NodeView:
+    node = graph.nodes[name]
     node_type = graph.types.get(node.id)
     leaving = [edge.port for _, edge in graph.out[node.id]]
     ports = graph.ports(node.id) or tuple(dict.fromkeys(leaving))
@@ -107,24 +128,24 @@ def _node_view(graph: Graph, node: Node, problem: str, trouble: str) -> NodeView
     own = [edge for _, edge in graph.out[node.id] if graph.scope[edge.target] == scope]
     return NodeView(
         id=node.id,
-        title=title(node, node_type),
+        title=title(node, node_type, language),
         type=node.type,
         family=node.type.partition(".")[0],
         glyph=glyph(node, node_type),
-        summary=summary(node, node_type),
+        summary=summary(node, node_type, language),
         ports=ports,
         takes_input=not graph.is_trigger(node.id),
         loop=scope,
         is_tray=node_type is not None and bool(node_type.loop),
         is_end=not own,
         disabled=node.disabled,
-        via=_via(graph, node.id),
+        via=_via(graph, node.id, language),
         problem=problem,
         trouble=trouble,
         track=track(node),
         pinned=node.pinned is not UNSET,
         waits_for_one=node.join == "any" and len(graph.into[node.id]) > 1,
-        body=sum(inner == node.id for inner in graph.scope.values()),
+        body=body,
         x=None if node.position is None else node.position.x,
         y=None if node.position is None else node.position.y,
     )
@@ -138,14 +159,15 @@ def _edge_view(graph: Graph, source: str, port: str, target: str) -> EdgeView:
     )
 
 
-def _via(graph: Graph, node_id: str) -> str:
+def _via(graph: Graph, node_id: str, language: str) -> str:
     """In the outline a branch has no line, so a row says which way leads to it: `if Express?: true`."""
     named = []
     for _, edge in graph.into[node_id]:
         if len(graph.ports(edge.node) or ()) > 1 and edge.port not in (ITEM, "done"):
             source = graph.nodes[edge.node]
-            named.append(f"{title(source, graph.types.get(edge.node))}: {way(edge.port)}")
-    return " or ".join(named)
+            called = title(source, graph.types.get(edge.node), language)
+            named.append(f"{called}: {say(language, way(edge.port))}")
+    return f" {say(language, 'or')} ".join(named)
 
 
 def _marks(problems: Sequence[Problem]) -> dict[str, tuple[str, str]]:

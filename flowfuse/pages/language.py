@@ -7,6 +7,7 @@ the others. A text with a number in it has two forms there, for one and for many
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -80,18 +81,39 @@ def translated(source: str, language: str) -> str:
         told = known.get(match[2].strip())
         return f'{match[1]}="{told}"' if isinstance(told, str) and '"' not in told else match[0]
 
-    found, in_tag = _PIECES.findall(source), False
     pieces: list[str] = []
-    for index, piece in enumerate(found):
-        said = known.get(piece.strip())
-        if piece in ("<", ">"):
-            in_tag = piece == "<"
-        elif piece[0] != "{" and in_tag:
+    for piece, kind in pieces_of(source):
+        said = known.get(piece.strip()) if kind == "text" else None
+        if kind == "tag":
             piece = _ATTRIBUTE.sub(attribute, piece)
-        elif piece[0] != "{" and isinstance(said, str) and not _is_part(found, index):
+        elif isinstance(said, str):
             piece = piece.replace(piece.strip(), said)
         pieces.append(piece)
     return "".join(pieces)
+
+
+def standing(source: str) -> Iterator[str]:
+    """What a template says without an expression."""
+    for piece, kind in pieces_of(source):
+        if kind == "tag":
+            yield from (found[2].strip() for found in _ATTRIBUTE.finditer(piece))
+        elif kind == "text" and piece.strip():
+            yield piece.strip()
+
+
+def pieces_of(source: str) -> Iterator[tuple[str, str]]:
+    """A template in pieces: `text` that people read, `half` a sentence, the inside of a `tag`, or `code`."""
+    found, in_tag = _PIECES.findall(source), False
+    for index, piece in enumerate(found):
+        if piece in ("<", ">"):
+            in_tag = piece == "<"
+            yield piece, "code"
+        elif piece[0] == "{":
+            yield piece, "code"
+        elif in_tag:
+            yield piece, "tag"
+        else:
+            yield piece, "half" if _is_part(found, index) else "text"
 
 
 def _is_part(pieces: list[str], index: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from flowfuse.node import Catalogue, NodeType
+from flowfuse.pages.language import say
 from flowfuse.pages.summary import FAMILIES, type_glyph
 
 _ALIASES: dict[str, Sequence[str]] = {
@@ -47,18 +48,18 @@ class Entry(Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...]
 
 
-def palette(catalogue: Catalogue) -> list[Entry]:
+def palette(catalogue: Catalogue, language: str = "en") -> list[Entry]:
     """All node types: triggers first, then by family as the catalogue has them."""
-    entries = [_entry(node_type) for node_type in catalogue]
+    entries = [_entry(node_type, language) for node_type in catalogue]
     return sorted(entries, key=lambda entry: not entry.trigger)
 
 
-def _entry(node_type: NodeType) -> Entry:
+def _entry(node_type: NodeType, language: str) -> Entry:
     family = node_type.family
     return Entry(
         type=node_type.type,
-        title=node_type.title,
-        summary=node_type.summary,
+        title=say(language, node_type.title),
+        summary=say(language, node_type.summary),
         family=family,
         tile=family if family in FAMILIES else "action",
         glyph=type_glyph(node_type.type, node_type),
@@ -67,5 +68,5 @@ def _entry(node_type: NodeType) -> Entry:
         loop=bool(node_type.loop),
         id=node_type.type.rpartition(".")[2],
         aliases=_ALIASES.get(node_type.type, ()),
-        needs=tuple(field.title for field in node_type.fields if field.required),
+        needs=tuple(say(language, field.title) for field in node_type.fields if field.required),
     )

@@ -102,7 +102,7 @@ def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environme
         spark=charts.spark,
         state=words.state_words,
         step=step,
-        tree=tree,
+        tree=jinja2.pass_context(_tree),
         when=jinja2.pass_context(_when),
     )
     return environment
@@ -121,6 +121,10 @@ def _size(context: jinja2.runtime.Context, number: int) -> str:
 
 def _day(context: jinja2.runtime.Context, date: Any) -> str:
     return words.day_words(date, context["language"])
+
+
+def _tree(context: jinja2.runtime.Context, value: Any, key: str = "") -> Any:
+    return tree(value, key, context["language"])
 
 
 def _clock(context: jinja2.runtime.Context, micros: int) -> str:

@@ -17,7 +17,7 @@ from flowfuse.model import Execution
 from flowfuse.node import Catalogue
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.guards import signed_in, workspace_of
-from flowfuse.pages.page import chosen_tab, page
+from flowfuse.pages.page import chosen_tab, language_of, page
 from flowfuse.pages.run_view import run_view
 
 ONE = "/workflows/{workflow:str}/runs/{number:int}"
@@ -90,7 +90,7 @@ async def _run_page(
     workspace, query = workspace_of(request), request.query_params
     detail = await history.detail(workspace, execution.id)
     document = await history.document(workspace, execution.id)
-    graph = graph_view(document, catalogue)
+    graph = graph_view(document, catalogue, language_of(request))
     view = run_view(detail, graph, clock.now_us(), query.get("node", ""), query.get("path", ""))
     return page(
         request,

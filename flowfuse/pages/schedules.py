@@ -24,7 +24,8 @@ from flowfuse.pages.audit_trail import note
 from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import needs, signed_in, workspace_of
 from flowfuse.pages.notices import back
-from flowfuse.pages.page import page, zone_of
+from flowfuse.pages.page import language_of, page, zone_of
+from flowfuse.pages.schedule_words import schedule_words
 
 Asked = Request[Any, Any, Any]
 MOST_STARTS = 200
@@ -94,6 +95,7 @@ async def schedule_list(
 ) -> Response[str]:
     """All schedules, and the coming week."""
     workspace, zone, now = workspace_of(request), zone_of(request), clock.now_us()
+    language = language_of(request)
     names = {summary.id: summary.name for summary in await workflows.list(workspace)}
     planned = await schedules.list(workspace)
     rows = []
@@ -102,7 +104,8 @@ async def schedule_list(
         fires = await schedules.fires(workspace, schedule.workflow, schedule.node, 1)
         name = names.get(schedule.workflow, schedule.workflow)
         last = fires[0] if fires else None
-        rows.append(ScheduleRow(schedule, name, recurrence.words(), recurrence.timezone, last))
+        said = schedule_words(recurrence, language)
+        rows.append(ScheduleRow(schedule, name, said, recurrence.timezone, last))
     return page(request, "schedules.html", rows=rows, days=_week(planned, names, now, zone))
 
 

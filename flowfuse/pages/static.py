@@ -15,6 +15,7 @@ from flowfuse.resources import asset_root
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".ttf": "font/ttf",
@@ -37,4 +38,5 @@ def static_file(name: FromPath[str]) -> Response[bytes]:
 def _files() -> dict[str, Path]:
     """The folder's files by name: looking a name up here cannot lead out of it."""
     folder = asset_root("web") / "dist"
-    return {file.name: file for file in folder.iterdir() if file.suffix in TYPES}
+    own = {"manifest.json", "code.json"}
+    return {f.name: f for f in folder.iterdir() if f.suffix in TYPES and f.name not in own}

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from flowfuse.data.files import StoredFile, as_file
 from flowfuse.model import Value
+from flowfuse.pages.language import say, say_count
 
 Kind = Literal["obj", "arr", "str", "num", "bool", "null", "file"]
 
@@ -45,15 +46,15 @@ class Branch(Struct, frozen=True):
 
 
 class _Budget:
-    """How many rows may still be made."""
+    """How many rows may still be made, and in which language."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, language: str) -> None:
+        self.rows, self.language = rows, language
 
 
-def tree(value: Value, key: str = "") -> Branch:
+def tree(value: Value, key: str = "", language: str = "en") -> Branch:
     """The value as rows. What is cut says how much is missing."""
-    return _branch(key, value, 0, _Budget(ROW_LIMIT))
+    return _branch(key, value, 0, _Budget(ROW_LIMIT, language))
 
 
 def step(parent: str, key: str, kind: str) -> str:
@@ -120,12 +121,14 @@ def _file(key: str, file: StoredFile) -> Branch:
 def _container(
     key: str, kind: Literal["obj", "arr"], pairs: list[tuple[str, Value]], depth: int, budget: _Budget
 ) -> Branch:
-    noun = "field" if kind == "obj" else "item"
-    words = f"{len(pairs):,} {noun}{'' if len(pairs) == 1 else 's'}" if pairs else "empty"
+    said = say_count(budget.language, *_HOLDS[kind], len(pairs)) if pairs else say(budget.language, "empty")
     shown = [] if depth >= DEPTH_LIMIT else pairs[: min(CHILD_LIMIT, max(0, budget.rows))]
     children = [_branch(_cut(name, 200), each, depth + 1, budget) for name, each in shown]
     unfolded = depth < OPEN_DEPTH and len(pairs) <= OPEN_CHILDREN
-    return Branch(key, kind, words, children, len(pairs) - len(shown), depth == 0 or unfolded)
+    return Branch(key, kind, said, children, len(pairs) - len(shown), depth == 0 or unfolded)
+
+
+_HOLDS = {"obj": ("{n} field", "{n} fields"), "arr": ("{n} item", "{n} items")}
 
 
 def _cut(text: str, limit: int = TEXT_LIMIT) -> str:

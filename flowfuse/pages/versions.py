@@ -23,7 +23,7 @@ from flowfuse.pages.changes import Change, changes
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.graph import EdgeView, GraphView, graph_view
 from flowfuse.pages.guards import needs, signed_in, workspace_of
-from flowfuse.pages.page import page
+from flowfuse.pages.page import language_of, page
 
 BASE = "/workflows/{workflow:str}/versions"
 Asked = Request[Any, Any, Any]
@@ -45,13 +45,14 @@ async def versions_page(
 ) -> Response[str]:
     """Two states side by side: `a` (before), `b` (after; by itself the draft)."""
     workspace = workspace_of(request)
-    drawing = await drawings.current(workspace, workflow)
+    language = language_of(request)
+    drawing = await drawings.current(workspace, workflow, language)
     listed = list(await workflows.versions(workspace, workflow))
     after = request.query_params.get("b", DRAFT)
     before = request.query_params.get("a") or _before(after, listed, drawing.summary.published)
     new = await state_of(workspace, workflow, after, workflows)
     old = await state_of(workspace, workflow, before, workflows) if before else new
-    found = changes(old, new, catalogue)
+    found = changes(old, new, catalogue, language)
     node = request.query_params.get("node", found[0].node if found else "")
     return page(
         request,
@@ -64,7 +65,7 @@ async def versions_page(
         changes=found,
         node=node,
         chosen=next((change for change in found if change.node == node), None),
-        graph=compared(old, new, found, catalogue),
+        graph=compared(old, new, found, catalogue, language),
     )
 
 
@@ -78,7 +79,9 @@ def _before(after: str, listed: list[Version], published: int | None) -> str:
     return str(earlier) if earlier in numbers else ""
 
 
-def compared(old: Workflow, new: Workflow, found: list[Change], catalogue: Catalogue) -> GraphView:
+def compared(
+    old: Workflow, new: Workflow, found: list[Change], catalogue: Catalogue, language: str
+) -> GraphView:
     """The new state as it is drawn, with what is gone as ghosts; each node and edge with its mark."""
     marks = {change.node: change for change in found}
     there = {node.id for node in new.nodes}
@@ -87,7 +90,7 @@ def compared(old: Workflow, new: Workflow, found: list[Change], catalogue: Catal
     was = {(edge.source, edge.target) for edge in old.edges}
     lost = [edge for edge in old.edges if (edge.source, edge.target) not in kept]
     both = msgspec.structs.replace(new, nodes=[*new.nodes, *gone], edges=[*new.edges, *lost])
-    graph = graph_view(both, catalogue)
+    graph = graph_view(both, catalogue, language)
     nodes = [
         msgspec.structs.replace(
             node,

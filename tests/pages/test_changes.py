@@ -33,14 +33,14 @@ def test_a_changed_field_is_named_by_its_title_with_both_values(catalogue: Catal
     nodes = [BASE["nodes"][0], {**BASE["nodes"][1], "config": {"message": "b"}}, BASE["nodes"][2]]
     (change,) = compare(catalogue, nodes=nodes)
     assert (change.node, change.kind, change.title) == ("log", "chg", "Note it")
-    assert change.words == "has another message: “b”, was “a”"
+    assert change.words() == "has another message: “b”, was “a”"
 
 
 def test_what_is_new_and_what_is_gone_count_once_with_their_edges(catalogue: Catalogue) -> None:
     nodes = [*BASE["nodes"][:2], {"id": "wait", "type": "action.wait", "config": {"seconds": 1}}]
     edges = [{"from": "go", "to": "log"}, {"from": "log", "to": "wait"}]
     found = compare(catalogue, nodes=nodes, edges=edges)
-    assert [(c.node, c.kind, c.words) for c in found] == [
+    assert [(c.node, c.kind, c.words()) for c in found] == [
         ("wait", "add", "is new"),
         ("end", "del", "is gone"),
     ]
@@ -48,7 +48,7 @@ def test_what_is_new_and_what_is_gone_count_once_with_their_edges(catalogue: Cat
 
 def test_another_way_in_is_a_change_of_the_node(catalogue: Catalogue) -> None:
     (change,) = compare(catalogue, edges=[{"from": "go", "to": "log"}, {"from": "go", "to": "end"}])
-    assert (change.node, change.words) == ("end", "comes after “go”, was after “log”")
+    assert (change.node, change.words()) == ("end", "comes after “go”, was after “log”")
 
 
 def test_the_workflow_itself_may_differ(catalogue: Catalogue) -> None:

@@ -716,3 +716,29 @@ def test_who_may_only_look_is_offered_nothing_to_change(
     expect(page.locator("#toasts")).to_contain_text("to look, not to change")
     assert any(each["id"] == "second" for each in draft(server, flow)["nodes"])
     context.close()
+
+
+def test_the_editor_speaks_the_readers_language(browser: Browser, server: LocalServer) -> None:
+    flow = make(server, "sprache", FLOW)
+    check = {"id": "check", "type": "condition.if", "config": {"condition": "{{ input.n > 1 }}"}}
+    edges = [*FLOW["edges"], {"from": "second", "to": "check"}, {"from": "check.true", "to": "done"}]
+    done = {"id": "done", "type": "action.wait", "config": {"seconds": 1}}
+    many = make(server, "sprache-2", {**FLOW, "nodes": [*FLOW["nodes"], check, done], "edges": edges})
+    with signed_in(browser, server, locale="de-DE") as page:
+        open_editor(page, many)
+        expect(page.locator("#lines text").first).to_have_text("ja")
+        expect(page.locator("#cards [data-node=check] .node-title")).to_have_text("Wenn")
+        expect(page.locator("#cards [data-node=go] .node-sum")).to_contain_text("Startet, wenn")
+        open_editor(page, flow)
+        card(page, "first").click()
+        page.keyboard.press("Delete")
+        expect(page.locator(".toast")).to_have_text("„First“ gelöscht.Rückgängig")
+        # What comes after an edit is said in the same language as the page.
+        expect(page.locator("#publish")).to_contain_text("Veröffentlichen")
+        page.keyboard.press("/")
+        expect(page.locator("#add-list .qa-h").first).to_have_text("Startet einen Lauf")
+        expect(page.locator("#add-count")).to_contain_text("Knoten zu durchsuchen")
+    with signed_in(browser, server) as page:
+        open_editor(page, many)
+        expect(page.locator("#lines text").first).to_have_text("yes")
+        expect(page.locator("#cards [data-node=check] .node-title")).to_have_text("If")

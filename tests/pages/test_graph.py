@@ -9,7 +9,7 @@ from flowfuse.pages.graph import GraphView, graph_view
 
 def view(workflow: Workflow, catalogue: Catalogue) -> GraphView:
     problems = [Problem("nodes.label.config", "x", "…"), Problem("edges[0]", "y", "…")]
-    return graph_view(workflow, catalogue, problems)
+    return graph_view(workflow, catalogue, problems=problems)
 
 
 def test_a_body_lies_in_its_tray_and_follows_it(workflow: Workflow, catalogue: Catalogue) -> None:

@@ -1,6 +1,7 @@
 // A new workflow: empty, from a file that is chosen, or from one that is dropped on a page of lists.
 
 import { send } from './ask.js'
+import { say } from './words.js'
 
 document.addEventListener('click', (event) => {
   if (event.target.closest('[data-new]')) make('')
@@ -26,6 +27,6 @@ async function make(text) {
   const first = content?.problems?.[0]
   const error = document.getElementById('new-error')
   error.hidden = false
-  error.querySelector('span').textContent = first ? `${first.path}: ${first.message}` : content?.detail ?? 'The server does not answer.'
+  error.querySelector('span').textContent = first ? `${first.path}: ${first.message}` : content?.detail ?? say('noAnswer')
   return undefined
 }

@@ -3,6 +3,7 @@ import { post } from './ask.js'
 import { toast } from './editor/toasts.js'
 import { at } from './editor/document.js'
 import { token } from './editor/store.js'
+import { say } from './words.js'
 
 /** Listen to the page's buttons. */
 export function listenToVersions() {
@@ -19,8 +20,8 @@ export function listenToVersions() {
 function name(button, address) {
   const input = document.createElement('input')
   input.className = 'name-in'
-  input.placeholder = 'before the big change'
-  input.setAttribute('aria-label', 'Name of the version')
+  input.placeholder = say('versionExample')
+  input.setAttribute('aria-label', say('versionName'))
   button.hidden = true
   button.before(input)
   input.focus()
@@ -34,7 +35,7 @@ function name(button, address) {
 async function takeBack({ undoNode: node, undoPath: path, undoFrom: version }) {
   const { workflow } = document.getElementById('versions').dataset
   const answer = await fetch(`/workflows/${workflow}/export?format=json&version=${version}`)
-  if (!answer.ok) return toast('That version is not there any more.')
+  if (!answer.ok) return toast(say('versionGone'))
   const old = await answer.json()
   const value = at(node ? old.nodes.find(({ id }) => id === node) : old, path)
   const operation = { id: token(), kind: value === undefined ? 'unset' : 'set', path, ...(node && { node }), ...(value !== undefined && { value }) }
@@ -47,6 +48,6 @@ async function send(address, body) {
   const answer = await post(address, body)
   if (answer?.ok) return true
   const content = await answer?.json().catch(() => ({}))
-  toast(content?.detail ?? 'The server does not answer. Nothing was changed.')
+  toast(content?.detail ?? say('noServer'))
   return false
 }

@@ -18,6 +18,8 @@ from flowfuse.model import Fire, Schedule
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.guards import needs, signed_in, workspace_of
+from flowfuse.pages.page import language_of
+from flowfuse.pages.schedule_words import schedule_words
 
 BASE = "/api/v1/schedules"
 ONE = f"{BASE}/{{workflow:str}}/{{node:str}}"
@@ -90,7 +92,8 @@ async def preview_schedule(request: Asked, clock: NamedDependency[Clock]) -> Res
     recurrence = parse_recurrence(
         cron=asked.cron, every=asked.every, at=asked.at, timezone=asked.timezone or "UTC", anchor_us=now
     )
-    return answer({"words": recurrence.words(), "coming": coming(recurrence, now)})
+    words = schedule_words(recurrence, language_of(request))
+    return answer({"words": words, "coming": coming(recurrence, now)})
 
 
 @get(

@@ -22,6 +22,7 @@ from flowfuse.pages.api.spec import WORKFLOW, items_of, spec
 from flowfuse.pages.audit_trail import note
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.guards import needs, signed_in, workspace_of
+from flowfuse.pages.page import reader_of
 
 BASE = "/api/v1/workflows"
 DOCUMENT_MEDIA = ("application/json", "application/yaml")
@@ -193,7 +194,7 @@ async def operate(
     if after < 0:
         return answer(result, etag=f'"{result.seq}"')
     outline = "outline" in request.query_params
-    delta = await drawings.delta(workspace_of(request), workflow, after, outline=outline)
+    delta = await drawings.delta(workspace_of(request), workflow, after, reader_of(request), outline=outline)
     return answer({**msgspec.structs.asdict(result), "delta": delta}, etag=f'"{result.seq}"')
 
 

@@ -1,9 +1,9 @@
 // Connections as curves; in a tray the start ring, and the return track that says "again".
+import { called } from '../words.js'
 import { portHeight } from './layout.js'
 
 const SVG = 'http://www.w3.org/2000/svg'
 const RING = 14 // from a tray's left edge to the ring's centre
-const WORDS = { true: 'yes', false: 'no', default: 'else' } // what ports of a condition are called on the canvas
 const TRACK = 24 // from a tray's right and lower edge to its track
 
 /** Draws edges {from, port, to} between boxes, and keeps them up to date. */
@@ -92,7 +92,7 @@ export class Edges {
       return
     }
     drawn.label ??= element(this.lineLayer, 'text', {})
-    drawn.label.textContent = WORDS[words] ?? words
+    drawn.label.textContent = called('way', words)
     drawn.label.setAttribute('class', source.loop ? 'elab is-inner' : 'elab')
     drawn.label.classList.toggle('is-away', Boolean(drawn.away))
     drawn.label.setAttribute('x', start.x + 9)

@@ -4,7 +4,7 @@ import { snap } from './board.js'
 import { fromOf, portOf, sourceOf } from './document.js'
 import { downstream, refusal } from './rules.js'
 import { announce, toast } from './toasts.js'
-import { named, say } from './words.js'
+import { named, say } from '../words.js'
 
 const COLUMN = 216
 
@@ -130,7 +130,7 @@ export class Actions {
     const heal = ids.length === 1 ? healing(doc, ids[0]) : null
     if (heal) operations.push({ kind: 'add_edge', value: heal })
     const words = say('deleted', title)
-    if (this.change(words, operations)) toast(`${words}.`, { label: 'Undo', run: () => this.store.undo() })
+    if (this.change(words, operations)) toast(`${words}.`, { label: say('undoIt'), run: () => this.store.undo() })
     this.board.select([])
   }
 
@@ -173,7 +173,7 @@ export class Actions {
     const ys = clip.nodes.map(({ position }) => position?.y ?? 0)
     const offset = { x: at.x - Math.min(...xs), y: at.y - Math.min(...ys) }
     const { operations, ids } = this.copies(clip, offset)
-    if (this.change(say('pasted', ids.length === 1 ? '1 node' : `${ids.length} nodes`), operations)) this.board.select(ids)
+    if (this.change(say('pasted', say('nodes', ids.length)), operations)) this.board.select(ids)
   }
 
   toggle() {

@@ -1,10 +1,10 @@
 // “Add”: a list at the pointer, searched by what is typed. Enter puts the chosen node in and connects it.
 
 import { ask } from '../ask.js'
+import { called, say } from '../words.js'
 
 const SHOWN = 60
 const RECENT = 'recent-nodes'
-const FAMILY_WORDS = { trigger: 'Starts a run', action: 'Does something', condition: 'Chooses a way', loop: 'Repeats', transform: 'Changes data', integration: 'Services', guardrail: 'Guards', ai: 'Thinks' }
 
 export class Palette {
   #entries
@@ -81,7 +81,7 @@ export class Palette {
     if (!wanted) this.#shown = grouped(this.#shown)
     this.#at = 0
     this.#draw(!wanted)
-    document.getElementById('add-count').textContent = wanted ? (this.#shown.length ? `${this.#shown.length} found` : '') : `Type to search ${this.#entries.length} nodes`
+    document.getElementById('add-count').textContent = wanted ? (this.#shown.length ? say('found', this.#shown.length) : '') : say('search', this.#entries.length)
   }
 
   #draw(headed) {
@@ -90,13 +90,13 @@ export class Palette {
     for (const [index, entry] of this.#shown.entries()) {
       if (headed && entry.family !== head) {
         head = entry.family
-        rows.push(make('p', { class: 'qa-h', role: 'presentation' }, FAMILY_WORDS[head] ?? head))
+        rows.push(make('p', { class: 'qa-h', role: 'presentation' }, called('family', head)))
       }
       const row = make('div', { class: 'qa-row', role: 'option', id: `add-${index}`, 'data-row': index })
       row.append(this.#tile(entry, 'tile-s'), make('span', { class: 'qa-t' }, entry.title), make('span', { class: 'qa-s' }, entry.summary))
       rows.push(row)
     }
-    if (!rows.length) rows.push(make('p', { class: 'qa-none' }, `Nothing is called “${this.text.value}”. Call any address with “HTTP request”.`))
+    if (!rows.length) rows.push(make('p', { class: 'qa-none' }, say('nothingCalled', this.text.value)))
     this.list.replaceChildren(...rows)
     this.list.scrollTop = 0
     this.#choose(0)
@@ -119,9 +119,9 @@ export class Palette {
     if (!entry) return more.replaceChildren()
     const facts = make('dl', { class: 'facts qa-f' })
     const fact = (name, words) => { const row = make('div'); row.append(make('dt', {}, name), make('dd', {}, words)); facts.append(row) }
-    if (entry.needs.length) fact('Needs', entry.needs.join(', '))
-    fact('Leaves by', entry.ports.length ? entry.ports.join(', ') : 'nothing: it ends the run')
-    if (entry.loop) fact('Inside', 'item, index')
+    if (entry.needs.length) fact(say('needs'), entry.needs.join(', '))
+    fact(say('leavesBy'), entry.ports.length ? entry.ports.join(', ') : say('endsRun'))
+    if (entry.loop) fact(say('inside'), 'item, index')
     const picture = make('div', { class: 'qa-pic', 'aria-hidden': 'true' })
     picture.append(this.#tile(entry, 'tile-l'))
     more.replaceChildren(picture, make('h2', { class: 'h-m' }, entry.title), make('p', { class: 'sub' }, entry.summary), facts)

@@ -2,7 +2,7 @@
 import { ask } from '../ask.js'
 import { openTab } from '../bench.js'
 import { toast } from './toasts.js'
-import { say } from './words.js'
+import { say } from '../words.js'
 
 export class Bench {
   #shown = ''

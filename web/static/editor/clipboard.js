@@ -1,7 +1,7 @@
 // Nodes as JSON on the clipboard: between workflows, windows and machines. Files can be dropped as well.
 import { send } from '../ask.js'
 import { announce, toast } from './toasts.js'
-import { named, say } from './words.js'
+import { named, say } from '../words.js'
 
 /** Listen to the browser's own copy, cut and paste, and to files that are dropped; what pastes a text. */
 export function listenToClipboard(store, board, view, actions, gestures) {

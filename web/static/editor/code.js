@@ -1,6 +1,7 @@
 // The code node's field: the Code Editor over its text box, loaded when the first such field is shown.
 
 import { post } from '../ask.js'
+import { say } from '../words.js'
 
 export class CodeField {
   #open
@@ -55,16 +56,16 @@ export class CodeField {
     const box = document.querySelector('#form [data-code]')
     const [said, out] = [document.querySelector('[data-code-said]'), document.querySelector('[data-code-out]')]
     if (!box) return
-    said.textContent = 'running'
+    said.textContent = say('running')
     await this.store.flush()
     const began = performance.now()
     const answer = await this.#ask('try', box.value)
     if (!out.isConnected) return
-    said.textContent = answer ? `${Math.round(performance.now() - began)} ms` : 'The server does not answer.'
+    said.textContent = answer ? `${Math.round(performance.now() - began)} ms` : say('noAnswer')
     const { result = '', printed = '', error } = answer ?? {}
     out.hidden = !answer
     out.classList.toggle('is-wrong', Boolean(error))
-    const where = error?.line ? `Line ${error.line}: ` : ''
+    const where = error?.line ? say('line', error.line) : ''
     out.textContent = [printed.trimEnd(), error ? `${where}${error.message}${error.excerpt ? `\n${error.excerpt}` : ''}` : result].filter(Boolean).join('\n')
   }
 

@@ -5,7 +5,7 @@ import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
 import { refusal } from './rules.js'
 import { toast } from './toasts.js'
-import { say } from './words.js'
+import { called, clock, say } from '../words.js'
 
 /** The acts. `context` holds the editor's parts. */
 export function makeCommands({ store, board, view, actions, bench, palette, notes, runs, code, pasteText }) {
@@ -41,7 +41,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'run-to': () => board.current && runs.part(board.current, 'to'),
     'run-from': () => board.current && runs.part(board.current, 'from'),
     'run-clear': () => runs.clear(),
-    'connect-to': () => finder.choose('Connect to', targets()),
+    'connect-to': () => finder.choose(say('connectTo'), targets()),
     pin: () => bench.togglePin(),
     'pin-edit': () => bench.editPin(),
     'pin-leave': () => bench.editPin(false),
@@ -151,7 +151,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   function showSelection() {
     const many = board.selected.size > 1
     document.getElementById('selbar').hidden = !many
-    document.getElementById('sel-n').textContent = `${board.selected.size} nodes`
+    document.getElementById('sel-n').textContent = say('nodes', board.selected.size)
   }
 
   function open(event) {
@@ -230,10 +230,10 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
       button.dataset.inputOf = id
       button.dataset.number = number
       button.setAttribute('role', 'menuitem')
-      button.textContent = `As in run ${number}: ${state}, ${new Date(created / 1000).toLocaleTimeString('en-GB')}`
+      button.textContent = say('asInRun', String(number), called('state', state).toLowerCase(), clock(new Date(created / 1000)))
       return button
     }))
-    if (!items.length) list.textContent = 'It has not run yet.'
+    if (!items.length) list.textContent = say('notRunYet')
   }
 
   /** A large workflow's outline comes when it is first looked at. */
@@ -248,21 +248,21 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const answer = await sent(`/api/v1/workflows/${store.id}/publish`)
     if (!answer) return
     const content = await answer.json().catch(() => ({}))
-    if (answer.ok) toast(`Published as v${content.number}. Its triggers start runs now.`)
+    if (answer.ok) toast(say('published', String(content.number)))
     else refused(content)
     await store.pull(true)
   }
 
   async function unpublish() {
     const answer = await sent(`/api/v1/workflows/${store.id}/unpublish`)
-    if (answer?.ok) toast('Taken off: its triggers start no more runs. What runs goes on.', { label: 'Publish again', run: publish })
+    if (answer?.ok) toast(say('takenOff'), { label: say('publishAgain'), run: publish })
     await store.pull(true)
   }
 
   function refused(content) {
     openTab('problems')
     const count = content.problems?.length
-    toast(count ? `Not published: ${count === 1 ? '1 problem' : `${count} problems`} to mend first.` : content.detail ?? 'Not published.')
+    toast(count ? say('notPublishedYet', count) : content.detail ?? say('notPublished'))
   }
 
   async function sent(address, body) {
@@ -277,7 +277,7 @@ export function edit(button, value, done) {
   const input = document.createElement('input')
   input.className = 'name-in'
   input.value = value
-  input.setAttribute('aria-label', 'Name')
+  input.setAttribute('aria-label', say('name'))
   button.hidden = true
   button.after(input)
   input.focus()

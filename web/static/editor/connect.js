@@ -1,7 +1,7 @@
 // A credential made where it is needed. Its secret goes to the server and never comes back.
 import { post } from '../ask.js'
 import { slug } from './actions.js'
-import { say } from './words.js'
+import { say } from '../words.js'
 
 const box = () => document.getElementById('connect')
 
@@ -33,7 +33,7 @@ export function listenToConnect(store, board, actions, bench) {
     box().close()
     const { node } = form.dataset
     form.reset()
-    if (actions.change(say('set', 'Credential'), [{ kind: 'set', node, path: 'credential', value: id }])) bench.show({ again: true })
+    if (actions.change(say('set', say('credential')), [{ kind: 'set', node, path: 'credential', value: id }])) bench.show({ again: true })
     return undefined
   })
 }

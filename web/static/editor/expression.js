@@ -4,6 +4,7 @@ import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, s
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
 import { EditorState, Prec } from '@codemirror/state'
 import { Decoration, EditorView, keymap, placeholder, ViewPlugin } from '@codemirror/view'
+import { say } from '../words.js'
 
 const MARKS = [
   ['ex-s', /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g],
@@ -16,7 +17,7 @@ const MARKS = [
  *  goes, `escape` when Esc was pressed and no list is open. */
 export function mount(box, { reach, leave, light, escape }) {
   const nonce = document.querySelector('meta[name="style-nonce"]').content
-  const label = box.labels?.[0]?.firstChild?.textContent ?? box.getAttribute('aria-label') ?? 'Expression'
+  const label = box.labels?.[0]?.firstChild?.textContent ?? box.getAttribute('aria-label') ?? say('expression')
   const bare = box.dataset.as === 'expression'
   const { id } = box
   const start = box.selectionStart ?? box.value.length
@@ -139,8 +140,8 @@ function put(view, from, to, text, back) {
 
 function shown(sample) {
   if (sample === null || sample === undefined) return ''
-  if (Array.isArray(sample)) return 'list'
-  if (typeof sample === 'object') return `${Object.keys(sample).length} fields`
+  if (Array.isArray(sample)) return say('list')
+  if (typeof sample === 'object') return say('fields', Object.keys(sample).length)
   const text = JSON.stringify(sample)
   return text.length > 28 ? `${text.slice(0, 27)}…` : text
 }

@@ -1,7 +1,7 @@
 // Fields that need more than a box: when a schedule fires, a file to be chosen.
 import { post, send } from '../ask.js'
 import { toast } from './toasts.js'
-import { say } from './words.js'
+import { day as shownDay, say } from '../words.js'
 
 const SHOWN = 3
 
@@ -30,13 +30,13 @@ export function listenToExtras(store) {
     const node = line && store.node(document.getElementById('form').dataset.node)
     if (!node) return
     const { cron = '', every = null, at = '', timezone = '' } = node.config ?? {}
-    if (!cron && !every && !at) return tell(line, 'Not yet: choose one below, or write a time.')
+    if (!cron && !every && !at) return tell(line, say('noTimes'))
     const zone = timezone || store.doc.own.settings?.timezone || 'UTC'
     const response = await post('/api/v1/schedules/preview', { cron, every, at, timezone: zone })
     const answer = await response?.json().catch(() => null)
     if (!line.isConnected || !answer) return
     if (!response.ok) return tell(line, answer.detail ?? '')
-    tell(line, answer.words, answer.coming.length ? `next ${answer.coming.slice(0, SHOWN).map(shortly).join(', ')} (${zone})` : 'never again')
+    tell(line, answer.words, answer.coming.length ? say('next', answer.coming.slice(0, SHOWN).map(shortly).join(', '), zone) : say('neverAgain'))
   }
 }
 
@@ -50,7 +50,7 @@ function tell(line, words, more = '') {
 /** `Thu 26 Nov 09:00`, as the schedule's own clock shows it. */
 function shortly(iso) {
   const [date, time] = iso.split('T')
-  const day = new Date(`${date}T12:00:00Z`).toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', month: 'short', timeZone: 'UTC' })
+  const day = shownDay(new Date(`${date}T12:00:00Z`), { weekday: 'short', day: 'numeric', month: 'short', timeZone: 'UTC' })
   return `${day} ${time.slice(0, 5)}`
 }
 

@@ -1,17 +1,7 @@
 // “Find or do” (⌘K): the workflow's nodes by name, and every act by what it does.
 
 import { Choices } from '../choices.js'
-
-const DOES = [
-  ['run', 'Run'], ['run-node', 'Run the chosen node alone'], ['run-to', 'Run up to the chosen node'], ['run-from', 'Run from the chosen node on'],
-  ['add', 'Add a node'], ['note', 'Add a note'], ['group', 'Group the selection'], ['tidy', 'Tidy up'], ['undo', 'Undo'], ['redo', 'Redo'],
-  ['duplicate', 'Duplicate'], ['toggle', 'Switch off or on'], ['delete', 'Delete'], ['all', 'Select all'], ['fit', 'Show all'],
-  ['outline', 'Outline'], ['publish', 'Publish'], ['unpublish', 'Unpublish'], ['pin', 'Pin the output'], ['bench', 'Open or close the bench'], ['keys', 'Show all keys'],
-]
-const PLACES = [
-  ['/', 'Home'], ['/workflows', 'Workflows'], ['/runs', 'Runs'], ['/inbox', 'Inbox'], ['/schedules', 'Schedules'], ['/webhooks', 'Webhooks'],
-  ['/connections', 'Connections'], ['/templates', 'Templates'], ['/settings', 'Settings'], ['/help', 'Help'],
-]
+import { allOf, say } from '../words.js'
 
 export class Finder {
   #offered = null
@@ -21,7 +11,7 @@ export class Finder {
     this.choices = new Choices(document.getElementById('finder'), (typed) => this.#fitting(typed))
   }
 
-  open() { this.choose('Find a node, or do something', null) }
+  open() { this.choose(say('findOrDo'), null) }
 
   /** Let one of these be chosen: {words, hint, run}; null stands for all there is to find and to do. */
   choose(title, rows) {
@@ -38,8 +28,8 @@ export class Finder {
 
   #everything() {
     const nodes = this.board.store.doc.nodes.map(({ id, type }) => ({ words: this.board.titleOf(id), hint: type, run: () => this.#show(id) }))
-    const acts = DOES.map(([name, words]) => ({ words, hint: '', run: () => this.commands[name]({ target: document.body }) }))
-    const places = PLACES.map(([address, words]) => ({ words, hint: 'go to', run: () => location.assign(address) }))
+    const acts = allOf('act').map(([name, words]) => ({ words, hint: '', run: () => this.commands[name]({ target: document.body }) }))
+    const places = allOf('place').map(([address, words]) => ({ words, hint: say('goTo'), run: () => location.assign(address) }))
     return [...nodes, ...acts, ...places]
   }
 

@@ -1,7 +1,7 @@
 // The bench's form: reads each control into the document as it is typed, and shows beside it what it comes to.
 import { post } from '../ask.js'
 import { at } from './document.js'
-import { say } from './words.js'
+import { called, say } from '../words.js'
 
 const QUIET = 300 // after the last key
 const LONGEST = 700 // a change waits no longer than this, however fast one types
@@ -169,7 +169,7 @@ export class Form {
       line.hidden = false
       line.classList.toggle('is-missing', missing)
       line.classList.toggle('is-wrong', Boolean(error) && !missing)
-      line.replaceChildren(...(error ? [span(error)] : [span(text), span(KINDS[kind] ?? '', 'unit')]))
+      line.replaceChildren(...(error ? [span(error)] : [span(text), span(kind ? called('kind', kind) : '', 'unit')]))
     }, PREVIEW))
   }
 
@@ -183,8 +183,6 @@ export class Form {
     control?.setAttribute('aria-invalid', Boolean(words))
   }
 }
-
-const KINDS = { str: 'text', num: 'number', bool: 'true or false', null: 'empty', obj: 'object', arr: 'list' }
 
 function span(text, name = '') {
   const made = document.createElement('span')
@@ -231,8 +229,8 @@ function keyed(field) {
     const key = row.querySelector('[data-key]').value.trim()
     const entry = entryOf(row)
     if (!key && (entry === '' || entry === undefined)) continue
-    if (!key) return { error: 'Each entry needs a name.' }
-    if (key in value) return { error: `“${key}” is there twice.` }
+    if (!key) return { error: say('entryNeedsName') }
+    if (key in value) return { error: say('twice', key) }
     value[key] = entry
   }
   return { value: Object.keys(value).length || field.dataset.given ? value : undefined }

@@ -4,6 +4,7 @@ import { STILL, FLOATS, swallowNextClick } from '../canvas/view.js'
 import { curve, endOf, startOf } from '../canvas/edges.js'
 import { snap } from './board.js'
 import { refusal } from './rules.js'
+import { say } from '../words.js'
 
 const NEAR = 6 // pixels within which a dragged card falls into line with another
 const EDGE_OF_VIEW = 28
@@ -145,13 +146,13 @@ export class Gestures {
       const out = board.boxes.get(id).tray ? 'done' : board.boxes.get(id).ports[0]
       const operations = [place, { kind: 'remove_edge', value: doc.edges.find((each) => each.to === edge.to && each.from.split('.')[0] === edge.from && (each.from.split('.')[1] ?? 'main') === edge.port) }, { kind: 'add_edge', value: { from: edge.port === 'main' ? edge.from : `${edge.from}.${edge.port}`, to: id } }]
       if (out) operations.push({ kind: 'add_edge', value: { from: out === 'main' ? id : `${id}.${out}`, to: edge.to } })
-      return actions.change(`Put “${board.titleOf(id)}” in between`, operations)
+      return actions.change(say('between', board.titleOf(id)), operations)
     }
     const body = [...board.boxes].filter(([, box]) => box.loop === tray)
     const last = body.sort(([, one], [, other]) => other.x - one.x).find(([each]) => each !== id && !board.links().some(({ from }) => from === each))
     const source = last ? { from: last[0], port: last[1].tray ? 'done' : last[1].ports[0] } : { from: tray, port: 'item' }
     const from = source.port === 'main' ? source.from : `${source.from}.${source.port}`
-    return actions.change(`Put “${board.titleOf(id)}” into “${board.titleOf(tray)}”`, [place, { kind: 'add_edge', value: { from, to: id } }])
+    return actions.change(say('putInto', board.titleOf(id), board.titleOf(tray)), [place, { kind: 'add_edge', value: { from, to: id } }])
   }
 
   /** Fall into line with the nearest card whose left, middle or top is close. */

@@ -1,7 +1,7 @@
 // The keyboard: the canvas is one stop of the tab key; arrows follow connections, letters act on the selection.
 import { announce } from './toasts.js'
 import { refusal } from './rules.js'
-import { say } from './words.js'
+import { say } from '../words.js'
 
 const LETTERS = 'asdfghjklqwertyuiopzxcvbnm'
 const STEP = { small: 4, large: 24 }
@@ -96,8 +96,8 @@ function neighbour(board, id, key) {
 
 function describe(board, id) {
   const next = board.links().filter(({ from }) => from === id).map(({ to }) => board.titleOf(to))
-  const problem = board.element(id).querySelector('.badge:not([hidden])') ? ', has a problem' : ''
-  return `${board.titleOf(id)}${problem}${next.length ? `, leads to ${next.join(', ')}` : ''}`
+  const title = board.element(id).querySelector('.badge:not([hidden])') ? say('hasProblem', board.titleOf(id)) : board.titleOf(id)
+  return next.length ? say('leadsTo', title, next.join(', ')) : title
 }
 
 /** Connecting by letters: each port, then each node that fits, gets one. */
@@ -129,7 +129,7 @@ class Letters {
   #targets(from, port) {
     const fits = this.board.store.doc.nodes.map(({ id }) => id).filter((id) => !refusal(this.board, from, port, id))
     this.active = fits.length > 0
-    if (!fits.length) return announce('Nothing here can come after it.')
+    if (!fits.length) return announce(say('noTargets'))
     this.#offer(fits.map((id) => [this.board.element(id), () => this.actions.connect(from, port, id)]))
   }
 

@@ -1,7 +1,7 @@
 // Sticky notes, and frames around groups of nodes. They lie in the document and mean nothing to a run.
 import { track } from './gestures.js'
 import { snap } from './board.js'
-import { say } from './words.js'
+import { say } from '../words.js'
 
 const FRAME = { x: 20, top: 40, bottom: 36 }
 
@@ -32,7 +32,7 @@ export class Notes {
     const nodes = [...this.board.selected]
     if (!nodes.length) return
     const id = `g${Date.now().toString(36)}`
-    this.actions.change(say('grouped', nodes.length === 1 ? '1 node' : `${nodes.length} nodes`), [{ kind: 'set', path: `groups.${id}`, value: { name: 'Group', nodes } }])
+    this.actions.change(say('grouped', say('nodes', nodes.length)), [{ kind: 'set', path: `groups.${id}`, value: { name: say('group'), nodes } }])
     this.#renameGroup(this.frames.querySelector(`[data-group="${id}"]`))
   }
 
@@ -45,7 +45,7 @@ export class Notes {
       element.style.width = `${note.width ?? 240}px`
       element.style.minHeight = `${note.height ?? 96}px`
       if (!element.querySelector('textarea')) element.querySelector('.sticky-t').textContent = note.text ?? ''
-      element.setAttribute('aria-label', `Note: ${note.text ?? ''}`)
+      element.setAttribute('aria-label', say('note', note.text ?? ''))
     }
     sync(this.frames, groups, 'group', (id) => made('group', 'group', id))
     for (const element of this.frames.children) this.#frame(element, groups[element.dataset.group])
@@ -91,7 +91,7 @@ export class Notes {
       end: (last, cancelled) => {
         if (cancelled || !moved) return this.draw()
         const fields = sizing ? ['width', 'height'] : ['x', 'y']
-        return this.actions.change(say('moved', 'a note'), fields.map((field) => ({ kind: 'set', path: `notes.${id}.${field}`, value: shown[field] })))
+        return this.actions.change(say('moved', say('aNote')), fields.map((field) => ({ kind: 'set', path: `notes.${id}.${field}`, value: shown[field] })))
       },
     })
   }
@@ -101,7 +101,7 @@ export class Notes {
     const id = element.dataset.note
     const before = this.store.doc.own.notes[id].text ?? ''
     writeInPlace(element.querySelector('.sticky-t'), 'textarea', 'Note', before, ['Escape'], (value) => {
-      if (value !== (this.store.doc.own.notes[id]?.text ?? '')) this.actions.change('Wrote a note', [{ kind: 'set', path: `notes.${id}.text`, value }])
+      if (value !== (this.store.doc.own.notes[id]?.text ?? '')) this.actions.change(say('wroteNote'), [{ kind: 'set', path: `notes.${id}.text`, value }])
       this.draw()
     })
   }
@@ -117,7 +117,7 @@ export class Notes {
   }
 
   #remove(id) {
-    this.actions.change(say('deleted', 'a note'), [{ kind: 'unset', path: `notes.${id}` }])
+    this.actions.change(say('deleted', say('aNote')), [{ kind: 'unset', path: `notes.${id}` }])
   }
 
   #dragGroup(event) {
@@ -154,7 +154,7 @@ export class Notes {
   }
 
   #ungroup(id) {
-    this.actions.change('Took the group away', [{ kind: 'unset', path: `groups.${id}` }])
+    this.actions.change(say('ungrouped'), [{ kind: 'unset', path: `groups.${id}` }])
   }
 }
 

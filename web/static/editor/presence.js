@@ -1,5 +1,6 @@
 // Who else is here, and what they change while they are. A channel of its own for each workflow; after a break it
 // asks for what it has missed.
+import { say } from '../words.js'
 
 const FIRST_PAUSE = 300
 const LONGEST_PAUSE = 5000
@@ -68,7 +69,7 @@ export class Presence {
       if (!element) continue
       const mark = document.createElement('span')
       mark.className = `who who-${colour}`
-      mark.textContent = `${name} is here`
+      mark.textContent = say('isHere', name)
       element.append(mark)
     }
     for (const each of document.querySelectorAll('.is-theirs')) each.classList.remove('is-theirs')

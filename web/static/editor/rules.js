@@ -1,6 +1,6 @@
 // Which connections can be, and why others cannot. The server has the last word; this is for the hand on the mouse.
 import { portOf, sourceOf } from './document.js'
-import { say } from './words.js'
+import { say } from '../words.js'
 
 /** Why there can be no connection from a port to a node; '' where there can. */
 export function refusal(board, from, port, to) {

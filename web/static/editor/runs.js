@@ -5,7 +5,7 @@ import { OVER, States } from '../run/states.js'
 import { mistakeIn } from '../run/json.js'
 import { openTab } from '../bench.js'
 import { toast } from './toasts.js'
-import { say } from './words.js'
+import { say } from '../words.js'
 
 const REFETCH_EVERY = 400
 const TONES = ['is-ok', 'is-run', 'is-fail', 'is-wait', 'is-skip']
@@ -26,7 +26,7 @@ export class Runs {
     this.text.addEventListener('input', () => {
       this.#tell('')
       const words = document.getElementById('run-sub')
-      if (words) words.textContent = 'with the input below'
+      if (words) words.textContent = say('inputBelow')
     })
     this.bar.addEventListener('click', (event) => { if (event.target.closest('#run')) this.start() })
     document.addEventListener('click', (event) => this.#order(event))
@@ -60,7 +60,7 @@ export class Runs {
     this.text.value = JSON.stringify(input, null, 2)
     this.#tell('')
     const with_ = document.getElementById('run-sub')
-    if (with_) with_.textContent = `with the input of run ${number}`
+    if (with_) with_.textContent = say('inputOfRun', String(number))
     return undefined
   }
 
@@ -98,10 +98,10 @@ export class Runs {
       openTab('problems')
       const id = /^nodes\.([a-z0-9_]+)/.exec(first.path)?.[1]
       if (id && this.board.boxes.has(id)) this.board.select([id])
-      return toast(`${content.problems.length === 1 ? '1 problem' : `${content.problems.length} problems`} to mend first: ${first.message}.`)
+      return toast(say('toMend', content.problems.length, first.message))
     }
     if (content.field === 'trigger' || content.field === 'input') return this.#tell(content.detail)
-    return toast(content.detail || content.title || `The server answered ${status}.`)
+    return toast(content.detail || content.title || say('answered', String(status)))
   }
 
   /** Show a run on the canvas, live while it goes on. */
@@ -193,7 +193,7 @@ export class Runs {
     button.disabled = true
     const answer = await send(button.dataset.post, '{}')
     if (!answer) toast(say('noServer'))
-    else if (!answer.ok) toast((await answer.json().catch(() => ({}))).detail ?? `The server answered ${answer.status}.`)
+    else if (!answer.ok) toast((await answer.json().catch(() => ({}))).detail ?? say('answered', String(answer.status)))
     await this.#fetch()
   }
 

@@ -3,6 +3,7 @@
 // inverse as an ordinary change, so that it never takes back what somebody else did.
 import { apply, at, nodeOf, Refusal } from './document.js'
 import { forget, keep, loadStacks, pending, saveStacks } from './keep.js'
+import { say } from '../words.js'
 
 const TOGETHER = 1500 // changes of one field within this time are one step of undo
 const MOST = 300 // operations sent at once
@@ -85,7 +86,7 @@ export class Store extends EventTarget {
     const stale = operations.some(({ stale }) => stale)
     const done = stale ? null : this.#apply(operations)
     this.#saveStacks()
-    if (!done) return this.#tell('note', { text: `Left as it is: somebody else has changed it since (${entry.label}).` })
+    if (!done) return this.#tell('note', { text: say('stale', entry.label) })
     to.push({ ...entry, merge: '', [direction === 'undo' ? 'redo' : 'undo']: done.inverse })
     this.#saveStacks()
     this.#tell('change', { why: direction, operations: done.operations, label: entry.label })
@@ -93,7 +94,7 @@ export class Store extends EventTarget {
 
   #apply(operations) {
     if (this.readonly) {
-      this.#tell('note', { text: 'Your role here is to look, not to change. An admin can make you an editor.' })
+      this.#tell('note', { text: say('readonly') })
       return null
     }
     let { doc } = this
@@ -106,7 +107,7 @@ export class Store extends EventTarget {
       }
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      this.#tell('note', { text: `That cannot be: ${error.message}.` })
+      this.#tell('note', { text: say('cannotBe', error.message) })
       return null
     }
     if (!inverse.length) return null
@@ -152,7 +153,7 @@ export class Store extends EventTarget {
     this.#failures = 0
     if (!response.ok) {
       this.#tell('kept', { unsent: this.#pending.length })
-      this.#tell('note', { text: answer.detail ?? `The server refused it (${response.status}).` })
+      this.#tell('note', { text: answer.detail ?? say('refusedWith', String(response.status)) })
       await this.pull(true)
       return false
     }
@@ -174,7 +175,7 @@ export class Store extends EventTarget {
       return true
     }
     this.#drop([named ?? batch[0]])
-    this.#tell('note', { text: `Not done: ${detail ?? 'the server does not take it'}.` })
+    this.#tell('note', { text: detail ? say('notDone', detail) : say('notTaken') })
     await this.pull(true)
     return true
   }
@@ -209,7 +210,7 @@ export class Store extends EventTarget {
 
   #refuse(operation, refusal) {
     if (operation.kind === 'set' && refusal.by === 'somebody else, since') this.#tell('conflict', { operation, theirs: refusal.value })
-    else this.#tell('note', { text: `Not done: ${refusal.by}.` })
+    else this.#tell('note', { text: say('notDone', refusal.by) })
   }
 
   /** Fetch what others have changed. */

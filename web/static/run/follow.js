@@ -4,9 +4,10 @@ import { markChosen } from '../bench.js'
 import { Live } from './live.js'
 import { OVER, States } from './states.js'
 import { listenToOrders } from './orders.js'
+import { say } from '../words.js'
 
 const REFETCH_EVERY = 700
-const WIRE_WORDS = { waiting: 'No connection, trying again', polling: 'Slow connection, asking every 2 s' }
+const WIRE_WORDS = { waiting: say('noWire'), polling: say('slowWire') }
 
 /** Start following the run whose counts are in #states. */
 export function followRun() {

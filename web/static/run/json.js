@@ -1,4 +1,5 @@
 // What is wrong with typed JSON, in words.
+import { say } from '../words.js'
 
 /** What is wrong with the JSON, and where; empty if nothing is. */
 export function mistakeIn(text) {
@@ -8,8 +9,8 @@ export function mistakeIn(text) {
   } catch (error) {
     const at = /position (\d+)/.exec(error.message)?.[1]
     const reason = error.message.replace(/ in JSON at.*| at position.*|JSON\.parse: /g, '')
-    if (at === undefined) return `This is not JSON: ${reason}`
+    if (at === undefined) return say('notJson', reason)
     const before = text.slice(0, Number(at)).split('\n')
-    return `Line ${before.length}, column ${before.at(-1).length + 1}: ${reason}`
+    return say('notJsonAt', before.length, before.at(-1).length + 1, reason)
   }
 }

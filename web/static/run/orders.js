@@ -2,6 +2,7 @@
 // follows. data-body is what is sent, data-go the address that the new run's id is put behind.
 
 import { send } from '../ask.js'
+import { say } from '../words.js'
 
 /** `after` is called once an order was taken. */
 export function listenToOrders(after) {
@@ -20,9 +21,9 @@ export function listenToOrders(after) {
 
 async function order(address, body = '{}') {
   const answer = await send(address, body)
-  if (!answer) return { content: {}, refusal: 'The server does not answer. Nothing was changed.' }
+  if (!answer) return { content: {}, refusal: say('noServer') }
   const content = await answer.json().catch(() => ({}))
-  return { content, refusal: answer.ok ? '' : content.detail || content.title || `The server answered ${answer.status}.` }
+  return { content, refusal: answer.ok ? '' : content.detail || content.title || say('answered', String(answer.status)) }
 }
 
 function tell(words) {

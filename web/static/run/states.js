@@ -1,4 +1,5 @@
 // What each node did so far: counts, kept here, shown as a mark and a caption on its card and in the outline.
+import { say } from '../words.js'
 
 export const OVER = ['completed', 'failed', 'cancelled']
 const COUNTS = ['done', 'failed', 'skipped', 'running', 'waiting', 'rounds']
@@ -107,20 +108,18 @@ function toneOf(node) {
 function wordsOf(node) {
   const many = node.done + node.failed + node.running + node.waiting > 1
   const words = []
-  if (node.rounds) words.push(node.rounds === 1 ? '1 round' : `${count(node.rounds)} rounds`)
-  if (node.waiting) words.push('waiting')
-  if (node.running) words.push(node.attempt > 1 ? `attempt ${node.attempt}` : many ? `${count(node.done)} done, at work` : 'at work')
-  else if (many) words.push(`${count(node.done)} done`)
+  if (node.rounds) words.push(say('rounds', node.rounds))
+  if (node.waiting) words.push(say('waiting'))
+  if (node.running) words.push(node.attempt > 1 ? say('attempt', node.attempt) : many ? say('doneAtWork', node.done) : say('atWork'))
+  else if (many) words.push(say('doneOf', node.done))
   else if (node.done) words.push(took(node.took))
-  if (node.failed) words.push(many ? `${count(node.failed)} failed` : 'failed')
-  if (!words.length && node.skipped) words.push('skipped')
+  if (node.failed) words.push(many ? say('failedOf', node.failed) : say('failed'))
+  if (!words.length && node.skipped) words.push(say('skipped'))
   return words.filter(Boolean).join(' · ')
 }
 
-const count = (number) => number.toLocaleString('en')
-
 function took(micros) {
-  if (micros < 50) return 'done'
+  if (micros < 50) return say('done')
   if (micros < 9_950) return `${(micros / 1e3).toFixed(1)} ms`
   if (micros < 999_500) return `${Math.round(micros / 1e3)} ms`
   return micros < 9_950_000 ? `${(micros / 1e6).toFixed(1)} s` : `${Math.round(micros / 1e6)} s`
