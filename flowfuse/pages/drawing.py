@@ -144,7 +144,7 @@ class Drawings:
             # In one go: a template that is begun two thousand times takes three times as long.
             text = self._render("editor/_cards.html", nodes=fresh, workflow=workflow, language=language)
             for view, html in zip(fresh, text.split(CARD_END), strict=False):
-                known[view.id] = self._cards[language, workflow, view] = html
+                known[view.id] = self._cards[language, workflow, view] = html.strip()
         while len(self._cards) > CARDS_KEPT:
             self._cards.popitem(last=False)
         return {id: html for id, html in known.items() if html is not None}

@@ -40,7 +40,7 @@ const pasteText = listenToClipboard(store, board, view, actions, gestures)
 const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, code, pasteText })
 const redrawMap = listenToMinimap(board, view)
 
-const sight = board.sight = new Sight(view, board.boxes, board.edges)
+const sight = board.sight = new Sight(view, board.boxes, board.edges, (id) => board.attach(id))
 view.onChange = () => { redrawMap(); sight.soon() }
 listenToTabs()
 const showSchedule = listenToExtras(store)

@@ -12,9 +12,9 @@ export class Sight {
   #frame
   #colours
 
-  /** `boxes` by id and `edges` (an `Edges`), as they are at any time. */
-  constructor(view, boxes, edges) {
-    Object.assign(this, { view, boxes, edges })
+  /** `boxes` by id and `edges` (an `Edges`), as they are at any time; `attach` puts a card into the document. */
+  constructor(view, boxes, edges, attach = () => {}) {
+    Object.assign(this, { view, boxes, edges, attach })
     this.paper = document.createElement('canvas')
     this.paper.className = 'far'
     this.paper.hidden = true
@@ -54,7 +54,10 @@ export class Sight {
       if (inside) seen.add(id)
       if (box.away === !inside) continue
       box.away = !inside
-      if (inside) applyBox(box)
+      if (inside) {
+        this.attach(id)
+        applyBox(box)
+      }
       box.element.classList.toggle('is-away', !inside)
     }
     if (seen.size === this.#seen.size && [...seen].every((id) => this.#seen.has(id))) return

@@ -17,7 +17,7 @@ export class View {
 
   /** Show these boxes (all, without them), never larger than life. */
   fit(boxes = [...this.boxes.values()]) {
-    const { width, height } = this.canvas.getBoundingClientRect()
+    const { width, height } = this.size
     const bounds = boundsOf(boxes)
     if (!width) return
     if (!bounds) return this.show(width / 2, height / 2, 1)
@@ -109,7 +109,10 @@ export class View {
       if ('fit' in button.dataset) this.fit()
       else this.zoom(button.dataset.zoomBy ? Number(button.dataset.zoomBy) : Number(button.dataset.zoomTo) / this.scale)
     })
-    addEventListener('resize', () => { if (!this.touched) this.fit() })
+    addEventListener('resize', () => {
+      this.#size = undefined
+      if (!this.touched) this.fit()
+    })
   }
 
   #onWheel(event) {

@@ -1,6 +1,7 @@
 // The canvas of the editor: one element for each node, placed by the document; the selection.
 import { applyBox, boxOf, insideOf, placeAll, wrapTrays } from '../canvas/layout.js'
 import { Edges } from '../canvas/edges.js'
+import { MANY } from '../canvas/sight.js'
 import { portOf, sourceOf } from './document.js'
 
 export class Board extends EventTarget {
@@ -9,14 +10,17 @@ export class Board extends EventTarget {
   #elements = new Map()
   #free = new Map() // where nodes lie that the document has not placed
   #marked = new Set()
+  #waiting = new Set() // nodes of a large workflow whose cards have not been in sight: they are not in the document yet
   #stop
+  #lit
 
   constructor(canvas, world, store, cards) {
     super()
     Object.assign(this, { canvas, world, store })
     this.edges = new Edges(world.querySelector('#edges'), true)
     this.layers = { trays: world.querySelector('#trays'), cards: world.querySelector('#cards') }
-    for (const [id, html] of Object.entries(cards)) this.#elements.set(id, parse(html))
+    for (const element of parsed(Object.values(cards).join(''))) this.#elements.set(element.dataset.node, element)
+    if (this.#elements.size > MANY) this.#waiting = new Set(this.#elements.keys())
   }
 
   /** The one chosen node, or ''. */
@@ -27,6 +31,17 @@ export class Board extends EventTarget {
 
   element(id) { return this.#elements.get(id) }
 
+  /** All cards and trays, also those that are not in the document yet. */
+  get elements() { return [...this.#elements.values()] }
+
+  /** Put a card into the document, where it is not there yet. */
+  attach(id) {
+    this.#waiting.delete(id)
+    const element = this.#elements.get(id)
+    const layer = 'tray' in element.dataset ? this.layers.trays : this.layers.cards
+    if (element.parentNode !== layer) layer.append(element)
+  }
+
   /** Bring the drawing in line with the document; `cards` is fresh HTML by node. */
   sync(cards = {}) {
     for (const [id, html] of Object.entries(cards)) this.#replace(id, html)
@@ -36,13 +51,12 @@ export class Board extends EventTarget {
       if (wanted.has(id)) continue
       element.remove()
       this.#elements.delete(id)
+      this.#waiting.delete(id)
       this.selected.delete(id)
     }
     for (const node of nodes) {
       if (!this.#elements.has(node.id)) this.#elements.set(node.id, provisional(node))
-      const element = this.#elements.get(node.id)
-      const layer = 'tray' in element.dataset ? this.layers.trays : this.layers.cards
-      if (element.parentNode !== layer) layer.append(element)
+      if (!this.#waiting.has(node.id)) this.attach(node.id)
     }
     this.place()
     this.mark()
@@ -58,6 +72,7 @@ export class Board extends EventTarget {
       const old = drawn.get(node.id)
       if (old?.element === element) this.boxes.set(node.id, Object.assign(old, { x: position.x, y: position.y }))
       else this.boxes.set(node.id, boxOf(element, position))
+      if (this.#waiting.has(node.id)) this.boxes.get(node.id).away = true
     }
     wrapTrays(this.boxes)
     for (const box of this.boxes.values()) applyBox(box)
@@ -175,17 +190,22 @@ export class Board extends EventTarget {
 
   /** Mark the node that the pointer's expression speaks of. */
   light(id) {
-    for (const element of this.world.querySelectorAll('.is-lit')) element.classList.remove('is-lit')
-    this.#elements.get(id)?.classList.add('is-lit')
+    this.#lit?.classList.remove('is-lit')
+    this.#lit = this.#elements.get(id)
+    this.#lit?.classList.add('is-lit')
   }
 
   focus(id) {
-    if (this.sight?.isFar) this.sight.view.approach(this.boxes.get(id))
+    const box = this.boxes.get(id)
+    if (box && (this.sight?.isFar || box.away)) {
+      this.sight.view.approach(box)
+      this.sight.now()
+    }
     this.#elements.get(id)?.querySelector('[data-open]')?.focus({ preventScroll: true })
   }
 
   #replace(id, html) {
-    const made = parse(html)
+    const [made] = parsed(html)
     const old = this.#elements.get(id)
     this.#elements.set(id, made)
     if (!old) return
@@ -204,10 +224,10 @@ export class Board extends EventTarget {
 const KEPT = new Set(['is-ok', 'is-run', 'is-fail', 'is-wait', 'is-skip', 'is-away'])
 export const snap = (value) => Math.round(value / 4) * 4
 
-function parse(html) {
+function parsed(html) {
   const template = document.createElement('template')
   template.innerHTML = html
-  return template.content.firstElementChild
+  return [...template.content.children]
 }
 
 /** A card for a node that the server has not drawn yet. */

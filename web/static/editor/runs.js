@@ -109,7 +109,7 @@ export class Runs {
     this.#leave()
     this.#number = number
     this.bench.run = String(number)
-    for (const each of document.querySelectorAll('.node, .loop, .orow')) each.classList.remove(...TONES)
+    for (const each of this.#shown()) each.classList.remove(...TONES)
     const list = await this.#fetch()
     if (!list) return
     this.bench.show({ again: true })
@@ -150,7 +150,7 @@ export class Runs {
     this.bar.className = 'runbar runbar-idle'
     this.bar.innerHTML = this.idle
     document.getElementById('states')?.remove()
-    for (const each of document.querySelectorAll('.node, .loop, .orow')) {
+    for (const each of this.#shown()) {
       each.classList.remove(...TONES)
       each.querySelector('[data-cap]')?.replaceChildren()
       const badge = each.querySelector('[data-badge]')
@@ -158,6 +158,9 @@ export class Runs {
     }
     for (const edge of document.querySelectorAll('.edge')) edge.classList.remove('is-live', 'is-idle')
   }
+
+  /** Everything that shows a node's state. */
+  #shown() { return [...this.board.elements, ...document.querySelectorAll('.orow')] }
 
   #soon() {
     this.#timer ??= setTimeout(() => { this.#timer = undefined; this.#fetch() }, REFETCH_EVERY)
@@ -172,7 +175,7 @@ export class Runs {
     document.getElementById('states')?.remove()
     document.querySelector('.work').insertAdjacentHTML('beforeend', states)
     const list = document.getElementById('states')
-    if (!this.#live) this.#states = new States()
+    if (!this.#live) this.#states = new States((id) => this.board.element(id))
     this.#states.read(list)
     this.bar.className = 'runbar'
     this.bar.innerHTML = bar

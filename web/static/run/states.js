@@ -12,6 +12,11 @@ export class States {
   #recent = [] // events since the server's counts were written
   #seq = 0
 
+  /** `cardOf` gives a node's card, also where that is not in the document yet. */
+  constructor(cardOf = (id) => document.querySelector(`.node[data-node="${id}"], .loop[data-node="${id}"]`)) {
+    this.cardOf = cardOf
+  }
+
   /** Take the counts that the server wrote (#states), and put on top what has happened since. */
   read(list) {
     const seq = Number(list.dataset.seq)
@@ -56,7 +61,8 @@ export class States {
     const node = this.#nodes.get(id)
     const tone = toneOf(node)
     const words = wordsOf(node)
-    for (const element of document.querySelectorAll(`.node[data-node="${id}"], .loop[data-node="${id}"], .orow[data-node="${id}"]`)) {
+    for (const element of [this.cardOf(id), document.querySelector(`.orow[data-node="${id}"]`)]) {
+      if (!element) continue
       element.classList.remove(...TONES)
       if (tone) element.classList.add(`is-${tone}`)
       caption(element.querySelector('[data-cap]'), tone, words)
