@@ -256,3 +256,91 @@ def test_a_run_is_followed_over_a_restart_of_the_server(process: Server) -> None
         process.start()
         expect(page.locator("#run-bar")).to_contain_text("Done", timeout=30_000)
         expect(page.locator("#cards [data-node=log] [data-cap]")).to_have_text("12 done")
+
+
+def message_of(server: LocalServer) -> Any:
+    document = server.api("GET", "/workflows/shared").json["document"]
+    return next(node for node in document["nodes"] if node["id"] == "log")["config"]
+
+
+def into_the_message(page: Page) -> None:
+    """Open the Log node, and put the caret at the end of its message."""
+    open_editor(page, "shared")
+    page.locator("#cards [data-node=log] > .node-card").click()
+    page.locator("#form [data-path='config.message']").click()
+    expect(page.locator("#form .cm-content")).to_be_focused()
+    page.keyboard.press("End")
+
+
+def test_two_people_in_one_field_see_what_the_other_wrote(server: LocalServer) -> None:
+    with chromium() as browser, signed_in(browser, server) as one, signed_in(browser, server) as other:
+        into_the_message(one)
+        into_the_message(other)
+        one.keyboard.type(" AAA")
+        field = other.locator("#form [data-field='config.message'] .cm-content")
+        expect(field).to_have_text("hello AAA")
+        # The caret is still in it, behind what it was behind.
+        other.keyboard.type("!")
+        assert eventually(lambda: message_of(server) == {"message": "hello! AAA"})
+        expect(one.locator("#form [data-field='config.message'] .cm-content")).to_have_text("hello! AAA")
+
+
+def test_what_was_typed_before_the_others_change_came_is_asked_about(server: LocalServer) -> None:
+    with chromium() as browser, signed_in(browser, server) as one, signed_in(browser, server) as other:
+        into_the_message(one)
+        into_the_message(other)
+        other.context.set_offline(True)
+        other.keyboard.type(" of mine")
+        one.keyboard.type(" of theirs")
+        assert eventually(lambda: message_of(server) == {"message": "hello of theirs"})
+        other.context.set_offline(False)
+        toast = other.locator(".toast", has_text="Theirs stands")
+        expect(toast).to_be_visible(timeout=15_000)
+        field = other.locator("#form [data-field='config.message']")
+        expect(field.locator(".cm-content")).to_have_text("hello of theirs")
+        toast.get_by_role("button", name="Keep mine").click()
+        assert eventually(lambda: message_of(server) == {"message": "hello of mine"})
+        expect(one.locator("#form [data-field='config.message']")).to_contain_text("hello of mine")
+
+
+def test_two_people_change_two_entries_of_one_object(server: LocalServer) -> None:
+    fields = {"id": "log", "type": "transform.set", "config": {"fields": {"a": "1", "b": "2"}}}
+    document = {**FLOW, "id": "entries", "nodes": [FLOW["nodes"][0], {**FLOW["nodes"][1], **fields}]}
+    assert server.api("POST", "/workflows", document).status == 201
+    with chromium() as browser, signed_in(browser, server) as one, signed_in(browser, server) as other:
+        for page in (one, other):
+            open_editor(page, "entries")
+            page.locator("#cards [data-node=log] > .node-card").click()
+        for page, row in ((one, 0), (other, 1)):
+            page.context.set_offline(True)
+            page.locator("#form [data-field='config.fields'] [data-row] [data-value]").nth(row).click()
+            page.keyboard.type("7")
+        for page in (one, other):
+            page.context.set_offline(False)
+
+        def stored() -> Any:
+            return server.api("GET", "/workflows/entries").json["document"]["nodes"][1]["config"]["fields"]
+
+        assert eventually(lambda: stored() == {"a": 17, "b": 27}), stored()
+
+
+def test_a_note_that_two_people_write_is_asked_about(server: LocalServer) -> None:
+    notes = {"n1": {"text": "first", "x": 0, "y": 200}}
+    assert server.api("POST", "/workflows", {**FLOW, "id": "noted", "notes": notes}).status == 201
+    with chromium() as browser, signed_in(browser, server) as one, signed_in(browser, server) as other:
+        for page in (one, other):
+            open_editor(page, "noted")
+            page.locator("[data-note=n1]").dblclick()
+            expect(page.locator("[data-note=n1] textarea")).to_be_focused()
+        other.keyboard.type(" of mine")
+        one.keyboard.type(" of theirs")
+        one.keyboard.press("Escape")
+
+        def text() -> Any:
+            return server.api("GET", "/workflows/noted").json["document"]["notes"]["n1"]["text"]
+
+        assert eventually(lambda: text() == "first of theirs")
+        other.wait_for_timeout(500)
+        other.keyboard.press("Escape")
+        expect(other.locator(".toast", has_text="Theirs stands")).to_be_visible()
+        assert text() == "first of theirs"

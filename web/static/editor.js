@@ -44,7 +44,7 @@ const sight = board.sight = new Sight(view, board.boxes, board.edges, (id) => bo
 view.onChange = () => { redrawMap(); sight.soon() }
 listenToTabs()
 const showSchedule = listenToExtras(store)
-listenToSaving(store, board)
+listenToSaving(store, board, bench)
 listenToKeys(board, view, actions, commands)
 
 const parts = { publish: 'publish', problems: 'problems', outline: 'outline', start: 'start-at' }
@@ -59,6 +59,7 @@ store.addEventListener('change', ({ detail: { why, delta, foreign, label } }) =>
   showSchedule()
   if (why === 'undo' || why === 'redo') commands.told(why, label)
   if (bench.shown && (why === 'undo' || why === 'redo' || foreign?.includes(bench.shown))) bench.show({ again: true })
+  else if (!bench.shown && foreign?.includes('')) bench.show({ again: true })
   if (bench.shown && !store.node(bench.shown)) board.select([])
   if (foreign?.length) presence.flash(foreign)
 })

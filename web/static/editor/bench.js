@@ -25,7 +25,7 @@ export class Bench {
   /** Show the chosen node. `again` also when it is the one that is shown, as after a run. */
   async show({ again = false, focus = false } = {}) {
     const id = this.board.current
-    if (!id) return this.#clear()
+    if (!id) return this.#clear(again)
     // Asked twice for one node, as by a click and a key: the second waits for the first.
     if (id === this.#coming?.id && !again) {
       await this.#coming.loaded
@@ -109,12 +109,15 @@ export class Bench {
     return undefined
   }
 
-  #clear() {
+  #clear(again) {
     const number = this.#leave()
+    const stays = again && !this.#shown && document.getElementById('form')
     this.#shown = ''
-    this.panel.innerHTML = this.empty
-    this.who.replaceChildren()
-    this.#address('')
+    if (!stays) {
+      this.panel.innerHTML = this.empty
+      this.who.replaceChildren()
+      this.#address('')
+    }
     this.#settings(number)
   }
 
@@ -126,7 +129,7 @@ export class Bench {
     if (number !== this.#asked || !response?.ok) return
     const html = await response.text()
     if (number !== this.#asked) return
-    this.panel.innerHTML = html
+    this.#put(html, document.getElementById('form')?.dataset.node === '' ? this.#state() : null)
     this.form.shown({})
   }
 
@@ -137,13 +140,14 @@ export class Bench {
     history.replaceState(history.state, '', address)
   }
 
-  /** Show the new bench; a field that somebody is typing in stays as it is. */
+  /** Show the new bench. A field stays as it is while one types in it; the caret stays where it was in any case. */
   #put(html, keep) {
-    const form = document.getElementById('form')
-    const typing = keep && form?.contains(document.activeElement) ? document.activeElement.closest('[data-field]') : null
+    const inside = keep && document.activeElement.closest('#panel-node .col-form [data-field]')
+    const typing = inside && this.form.isTyping(this.#shown, inside.dataset.field) ? inside : null
     if (!typing) {
+      const caret = inside ? caretIn(inside) : null
       this.panel.innerHTML = html
-      if (keep) this.#restore(keep)
+      if (keep) this.#restore({ ...keep, caret })
       return
     }
     const template = document.createElement('template')
@@ -151,12 +155,12 @@ export class Bench {
     const fresh = template.content.firstElementChild
     const bench = this.panel.querySelector('.bench')
     for (const name of ['path', 'run']) bench.dataset[name] = fresh.dataset[name]
-    for (const field of form.querySelectorAll('[data-field]')) {
+    for (const field of bench.querySelectorAll('.col-form [data-field]')) {
       const made = fresh.querySelector(`[data-field="${CSS.escape(field.dataset.field)}"]`)
       if (made && field !== typing) field.replaceWith(made)
     }
     const columns = [...fresh.children]
-    for (const [index, column] of [...bench.children].entries()) if (column !== form) column.replaceWith(columns[index])
+    for (const [index, column] of [...bench.children].entries()) if (!column.matches('.col-form')) column.replaceWith(columns[index])
   }
 
   /** What a reload of the same node must not lose: what is open, how far it is scrolled, where the caret is. */
@@ -169,11 +173,12 @@ export class Bench {
     }
   }
 
-  #restore({ open, scrolled, focus }) {
+  #restore({ open, scrolled, focus, caret }) {
     const folds = [...this.panel.querySelectorAll('#form details')]
     if (open.length === this.panel.querySelectorAll('details').length) [...this.panel.querySelectorAll('details')].forEach((each, index) => { each.open = open[index] })
     else folds.forEach((each) => { each.open = each.open || false })
     ;[...this.panel.querySelectorAll('.col')].forEach((col, index) => { col.scrollTop = scrolled[index] ?? 0 })
+    if (caret) return putCaret(this.panel, caret)
     const again = focus && document.getElementById(focus.id)
     if (!again) return
     if (again.value !== focus.value && again.matches('textarea, input:not([type=checkbox])')) again.value = focus.value
@@ -264,4 +269,57 @@ export class Bench {
       return false
     }
   }
+}
+
+const CONTROLS = 'input, textarea, select'
+
+/** Where the caret is in a field: in which control (of which entry), and in what text. */
+function caretIn(field) {
+  const active = document.activeElement
+  const live = active.closest('.cm-editor')
+  const box = live ? live.nextElementSibling : active
+  const row = box.closest('[data-row]')
+  const selection = live ? liveCaret(live) : box.selectionStart
+  return {
+    path: field.dataset.field,
+    key: row?.querySelector('[data-key]')?.value,
+    index: [...(row ?? field).querySelectorAll(CONTROLS)].indexOf(box),
+    place: row ? [...field.querySelectorAll('[data-row]')].indexOf(row) : -1,
+    text: box.value,
+    at: selection ?? null,
+  }
+}
+
+/** The caret's place in an expression's editor, counted in its text. */
+function liveCaret(live) {
+  const { anchorNode, anchorOffset } = getSelection()
+  if (!anchorNode || !live.contains(anchorNode)) return null
+  const range = document.createRange()
+  range.selectNodeContents(live.querySelector('.cm-content'))
+  range.setEnd(anchorNode, anchorOffset)
+  return range.toString().length
+}
+
+/** Put the caret back into the same control, at the place that the text before it has now. */
+function putCaret(panel, { path, key, index, place, text, at }) {
+  const field = panel.querySelector(`.col-form [data-field="${CSS.escape(path)}"]`)
+  if (!field) return
+  const rows = [...field.querySelectorAll('[data-row]')]
+  const row = (key !== undefined && rows.find((each) => each.querySelector('[data-key]')?.value === key)) || rows[place]
+  const control = (place < 0 ? field : row ?? field).querySelectorAll(CONTROLS)[index]
+  if (!control) return
+  const fold = control.closest('details')
+  if (fold) fold.open = true
+  if (at !== null && control.setSelectionRange) {
+    const there = shifted(text, control.value, at)
+    try { control.setSelectionRange(there, there) } catch { /* a number's field has no caret */ }
+  }
+  control.focus({ preventScroll: true })
+}
+
+/** Where a place in a text lies after the text was changed before or behind it. */
+function shifted(before, after, at) {
+  let same = 0
+  while (same < before.length && before[same] === after[same]) same += 1
+  return at <= same ? at : Math.max(same, at + after.length - before.length)
 }

@@ -179,8 +179,9 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
 
   function renameWorkflow() {
     const button = document.getElementById('rename-workflow')
+    const base = store.seq
     edit(button, store.doc.own.name ?? button.textContent, (name) => {
-      if (actions.change(say('renamed', name), [{ kind: 'set', path: 'name', value: name }])) button.textContent = name
+      if (actions.change(say('renamed', name), [{ kind: 'set', path: 'name', value: name, base }])) button.textContent = name
     })
   }
 

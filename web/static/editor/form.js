@@ -10,6 +10,7 @@ const PREVIEW = 60
 export class Form {
   #timers = new Map()
   #previews = new Map()
+  #unread = new Set() // fields whose text cannot be read yet: it is nowhere but in them
   #live
 
   /** `reach` gives what expressions of the shown node may name, `light` marks a node on the canvas, `escape` leaves. */
@@ -31,6 +32,12 @@ export class Form {
     document.dispatchEvent(new Event('form-shown'))
     for (const text of this.#form()?.querySelectorAll('textarea.exf') ?? []) grow(text)
     for (const text of this.#form()?.querySelectorAll('[data-expression]') ?? []) if (text.value.includes('{{')) this.#preview(text)
+  }
+
+  /** Whether somebody is typing in this field: the server does not have all of it yet. */
+  isTyping(node, path) {
+    const key = `${node}.${path}`
+    return this.#timers.has(key) || this.#unread.has(key) || this.store.isPending(node, path)
   }
 
   /** Send what is still waiting for the next key. */
@@ -67,22 +74,28 @@ export class Form {
     const waiting = this.#timers.get(key)
     if (waiting) clearTimeout(waiting.timer)
     const since = waiting?.since ?? performance.now()
-    const run = () => { this.#timers.delete(key); this.#save(node, field) }
+    // What is typed changes what was there at the first key; who changes that meanwhile is asked about.
+    const { base, before } = waiting ?? { base: this.store.seq, before: at(this.#owner(node) ?? {}, field.dataset.path) }
+    const run = () => { this.#timers.delete(key); this.#save(node, field, base, before) }
     const wait = now || control.matches('select, [type=checkbox]') ? 0 : Math.max(0, Math.min(QUIET, since + LONGEST - performance.now()))
-    this.#timers.set(key, { since, run, timer: setTimeout(run, wait) })
+    this.#timers.set(key, { since, base, before, run, timer: setTimeout(run, wait) })
   }
 
-  #save(node, field) {
-    const own = node ? this.store.node(node) : this.store.doc.own
+  /** The node that a form is about; the workflow itself without one. */
+  #owner(node) { return node ? this.store.node(node) : this.store.doc.own }
+
+  #save(node, field, base, before) {
+    const own = this.#owner(node)
     if (!own) return
     const { path } = field.dataset
     const read = readField(field)
+    this.#unread[read.error ? 'add' : 'delete'](`${node}.${path}`)
     if (read.error) return this.#tell(field.closest('[data-field]'), read.error)
-    const before = at(own, path)
-    if (JSON.stringify(before) === JSON.stringify(read.value)) return
-    const operation = read.value === undefined ? { kind: 'unset', node, path } : { kind: 'set', node, path, value: read.value }
+    if (JSON.stringify(at(own, path)) === JSON.stringify(read.value)) return
+    const whole = read.value === undefined ? { kind: 'unset', node, path } : { kind: 'set', node, path, value: read.value }
+    const operations = (field.dataset.as === 'key_value' && byKey(node, path, before, read.value)) || [whole]
     const label = field.closest('[data-field]')?.querySelector('.f-l')?.firstChild?.textContent ?? path
-    this.actions.change(say('set', label), [operation], { merge: `${node}.${path}` })
+    this.actions.change(say('set', label), operations.map((each) => ({ ...each, base })), { merge: operations.map((each) => `${node}.${each.path}`).join(' ') })
   }
 
   #left(control) {
@@ -183,6 +196,17 @@ export class Form {
     control?.setAttribute('aria-invalid', Boolean(words))
   }
 }
+
+/** A change of one entry of an object as that entry's own, so that two people may each change one; else nothing. */
+function byKey(node, path, before, after) {
+  if (!isObject(before) || !isObject(after)) return null
+  const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]))
+  if (keys.length !== 1 || !/^\w+$/.test(keys[0])) return null
+  const [key] = keys
+  return [key in after ? { kind: 'set', node, path: `${path}.${key}`, value: after[key] } : { kind: 'unset', node, path: `${path}.${key}` }]
+}
+
+const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value)
 
 function span(text, name = '') {
   const made = document.createElement('span')

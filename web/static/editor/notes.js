@@ -100,8 +100,9 @@ export class Notes {
     if (!element || element.querySelector('textarea')) return
     const id = element.dataset.note
     const before = this.store.doc.own.notes[id].text ?? ''
+    const base = this.store.seq
     writeInPlace(element.querySelector('.sticky-t'), 'textarea', 'Note', before, ['Escape'], (value) => {
-      if (value !== (this.store.doc.own.notes[id]?.text ?? '')) this.actions.change(say('wroteNote'), [{ kind: 'set', path: `notes.${id}.text`, value }])
+      if (value !== before) this.actions.change(say('wroteNote'), [{ kind: 'set', path: `notes.${id}.text`, value, base }])
       this.draw()
     })
   }
@@ -146,8 +147,9 @@ export class Notes {
     if (!element || element.querySelector('input')) return
     const id = element.dataset.group
     const before = this.store.doc.own.groups[id].name ?? ''
+    const base = this.store.seq
     const field = writeInPlace(element.querySelector('.group-t'), 'input', 'Name of the group', before, ['Enter', 'Escape'], (value) => {
-      if (value && value !== this.store.doc.own.groups[id]?.name) this.actions.change(say('renamed', value), [{ kind: 'set', path: `groups.${id}.name`, value }])
+      if (value && value !== before) this.actions.change(say('renamed', value), [{ kind: 'set', path: `groups.${id}.name`, value, base }])
       this.draw()
     })
     field.select()

@@ -3,7 +3,7 @@ import { clock, say } from '../words.js'
 import { toast } from './toasts.js'
 
 /** Say how safe the draft is. */
-export function listenToSaving(store, board) {
+export function listenToSaving(store, board, bench) {
   const sign = document.getElementById('saved')
   const words = sign.querySelector('span')
   const show = (state, text) => {
@@ -20,9 +20,14 @@ export function listenToSaving(store, board) {
   store.addEventListener('conflict', ({ detail: { operation, theirs } }) => {
     const field = operation.path.split('.').at(-1)
     const where = operation.node ? board.titleOf(operation.node) : say('workflow')
+    // Theirs stands, so that is what the field shows; mine is one press away.
+    bench.show({ again: true })
     toast(say('conflict', field, where, short(theirs)), {
       label: say('keepMine'),
-      run: () => store.change(say('keptMine'), [{ kind: 'set', node: operation.node, path: operation.path, value: operation.value }]),
+      run: () => {
+        store.change(say('keptMine'), [{ kind: 'set', node: operation.node, path: operation.path, value: operation.value }])
+        bench.show({ again: true })
+      },
     })
   })
 }

@@ -53,6 +53,9 @@ export class Store extends EventTarget {
   wantsOutline = false
   #asked(query) { return new URLSearchParams({ ...query, whose: this.whose, ...(this.wantsOutline && { outline: '' }) }) }
 
+  /** Whether a change of this field, or of a part of it, is still on its way to the server. */
+  isPending(node, path) { return this.#pending.some((each) => (each.node ?? '') === node && `${each.path}.`.startsWith(`${path}.`)) }
+
   get canUndo() { return this.#undo.length > 0 }
   get canRedo() { return this.#redo.length > 0 }
   get unsent() { return this.#pending.length }
@@ -112,7 +115,7 @@ export class Store extends EventTarget {
     }
     if (!inverse.length) return null
     this.doc = doc
-    const made = operations.map((operation, index) => ({ ...bare(operation), id: `${token()}-${index}`, base: this.seq, order: Date.now() * 1000 + index }))
+    const made = operations.map((operation, index) => ({ ...bare(operation), id: `${token()}-${index}`, base: operation.base ?? this.seq, order: Date.now() * 1000 + index }))
     this.#pending.push(...made)
     keep(this.kept, made)
     this.#tell('saving', { unsent: this.#pending.length })
@@ -253,7 +256,10 @@ export class Store extends EventTarget {
       }
     }
     const own = new Set([...mine].map((key) => key.split('.')[0]))
-    return ids.filter((id) => !own.has(id) && nodeOf(before, id) && JSON.stringify(nodeOf(before, id)) !== JSON.stringify(nodeOf(this.doc, id)))
+    const differs = (one, other) => JSON.stringify(one) !== JSON.stringify(other)
+    const nodes = ids.filter((id) => !own.has(id) && nodeOf(before, id) && differs(nodeOf(before, id), nodeOf(this.doc, id)))
+    // '' stands for the workflow's own fields.
+    return differs(before.own, this.doc.own) && !own.has('') ? ['', ...nodes] : nodes
   }
 
   #rebuild() {
