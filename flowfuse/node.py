@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from flowfuse.errors import ExpressionFailed, OutputInvalid
-from flowfuse.model import Value, seconds
+from flowfuse.model import DURATION, NODE_ID, WORKFLOW_ID, Value, seconds
 
 FieldKind = Literal["plain", "template", "lazy"]
 Widget = Literal[
@@ -458,10 +458,66 @@ def _fields_of(struct: type[Struct]) -> dict[str, tuple[Any, bool]]:
 def _leaf(value: Any, type_hint: Any, path: str) -> list[tuple[str, str]]:
     try:
         msgspec.convert(value, type_hint)
-    except msgspec.ValidationError as error:
-        sentence = str(error).partition(" - at ")[0]
-        return [(path, f"{sentence}: {_shown(value)}" if not isinstance(value, dict | list) else sentence)]
+    except msgspec.ValidationError:
+        got = _kind(value) if isinstance(value, dict | list) else _shown(value)
+        return [(path, f"Expected {wanted(type_hint)}, got {got}")]
     return []
+
+
+PATTERNS = {
+    DURATION: "a time such as 30, 15m or 1h30m",
+    NODE_ID: "small letters, digits and _, 63 at most, with a letter first",
+    WORKFLOW_ID: "small letters, digits, - and _, 64 at most, with a letter or digit first",
+}
+
+
+def wanted(type_hint: Any) -> str:
+    """What a type takes, in words: `a number from 1 to 9`, `one of all, any`."""
+    return _wanted(msgspec.inspect.type_info(type_hint))
+
+
+def _wanted(info: Any) -> str:
+    kinds = msgspec.inspect
+    if isinstance(info, kinds.Metadata):
+        return _wanted(info.type)
+    if isinstance(info, kinds.UnionType):
+        # What both a number and a text may say, such as a duration, is said once.
+        parts = [each for each in info.types if not isinstance(each, kinds.NoneType)]
+        patterned = [each for each in parts if isinstance(each, kinds.StrType) and each.pattern in PATTERNS]
+        return " or ".join(dict.fromkeys(_wanted(each) for each in patterned or parts))
+    if isinstance(info, kinds.LiteralType):
+        return "one of " + ", ".join(str(each) for each in info.values)
+    if isinstance(info, kinds.StrType):
+        return _text_wanted(info)
+    if isinstance(info, kinds.IntType | kinds.FloatType):
+        return ("a whole number" if isinstance(info, kinds.IntType) else "a number") + _bounds(info)
+    if isinstance(info, kinds.BoolType):
+        return "true or false"
+    if isinstance(info, kinds.ListType | kinds.VarTupleType):
+        return "a list"
+    return "null" if isinstance(info, kinds.NoneType) else "an object"
+
+
+def _text_wanted(info: Any) -> str:
+    if info.pattern is not None:
+        return PATTERNS.get(info.pattern, f"a text like {info.pattern}")
+    if info.min_length and info.max_length is None:
+        return (
+            "a text that is not empty"
+            if info.min_length == 1
+            else f"a text of {info.min_length} characters or more"
+        )
+    return "a text" if info.max_length is None else f"a text of at most {info.max_length} characters"
+
+
+def _bounds(info: Any) -> str:
+    if info.ge is not None and info.le is not None:
+        return f" from {info.ge:g} to {info.le:g}"
+    if info.ge is not None:
+        return f" that is not below {info.ge:g}"
+    if info.gt is not None:
+        return f" above {info.gt:g}" + (f", at most {info.le:g}" if info.le is not None else "")
+    return f" that is at most {info.le:g}" if info.le is not None else ""
 
 
 def _kind(value: Any) -> str:

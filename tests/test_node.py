@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowfuse import node
+from flowfuse.document import shape_problems
 from flowfuse.engine import records
 from flowfuse.errors import OutputInvalid
 from flowfuse.node import check_incoming, pack
@@ -67,3 +68,20 @@ def test_a_chance_hit_is_not_looked_for_at_each_level_around_it(monkeypatch: pyt
     monkeypatch.setattr(node, "_PACK", counted)
     check_incoming(value, 1300)
     assert len(plain(value)) < encoded < 5 * len(plain(value))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("settings.timeout", "soon", 'Expected a time such as 30, 15m or 1h30m, got "soon"'),
+        ("settings.priority", 9999, "Expected a whole number from -100 to 100, got 9999"),
+        ("settings.concurrency", "abc", 'Expected a whole number that is not below 0, got "abc"'),
+        ("settings.variables", [1], "Expected an object, got a list"),
+        ("settings.overlap", "z", 'Expected one of cancel_previous, queue, skip, got "z"'),
+        ("settings.hourly_rate", -3, "Expected a number that is not below 0, got -3"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_words(field: str, value: Any, words: str) -> None:
+    part, name = field.split(".")
+    (problem,) = shape_problems({"nodes": [], "edges": [], part: {name: value}})
+    assert (problem.path, problem.message) == (field, words)

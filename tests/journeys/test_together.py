@@ -344,3 +344,29 @@ def test_a_note_that_two_people_write_is_asked_about(server: LocalServer) -> Non
         other.keyboard.press("Escape")
         expect(other.locator(".toast", has_text="Theirs stands")).to_be_visible()
         assert text() == "first of theirs"
+
+
+def test_without_the_live_channel_the_editor_asks_and_says_so(server: LocalServer) -> None:
+    with chromium() as browser, signed_in(browser, server) as page:
+        page.route_web_socket("**/live/**", lambda socket: socket.close())
+        open_editor(page, "shared")
+        expect(page.locator("#wire")).to_have_text("Slow connection, asking every 2 s", timeout=15_000)
+        node = {"id": "more", "type": "action.log", "position": {"x": 480, "y": 0}}
+        change = {"id": "a-1", "kind": "add_node", "value": node}
+        assert server.api("POST", "/workflows/shared/operations", {"operations": [change]}).status == 200
+        expect(page.locator("#cards [data-node=more]")).to_be_visible(timeout=8000)
+
+
+def test_a_server_that_is_away_is_said_everywhere(process: Server) -> None:
+    assert process.api("POST", "/workflows", FLOW).status == 201
+    with chromium() as browser, signed_in(browser, process) as page, signed_in(browser, process) as home:
+        open_editor(page, "shared")
+        home.goto("/")
+        dot = home.locator(".live-dot")
+        expect(dot).to_have_attribute("title", "Connected")
+        process.kill()
+        expect(page.locator("#wire")).to_have_text("No connection, trying again", timeout=15_000)
+        expect(dot).to_have_attribute("title", "No connection, trying again", timeout=20_000)
+        process.start()
+        expect(page.locator("#wire")).to_be_hidden(timeout=15_000)
+        expect(dot).to_have_attribute("title", "Connected", timeout=10_000)

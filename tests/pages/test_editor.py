@@ -522,7 +522,7 @@ def test_of_a_refused_batch_only_what_was_refused_is_dropped(
     expect(page.locator("#saved")).to_contain_text("3 changes are kept here")
     again()
     saved(page)
-    expect(page.locator("#toasts")).to_contain_text("nested too deeply")
+    expect(page.locator("[data-field='settings.variables'] .ferr")).to_contain_text("nested too deeply")
     found = draft(server, flow)
     assert (found["description"], found["folder"]) == ("what it is for", "Sales")
     assert "variables" not in found.get("settings", {})
@@ -742,3 +742,84 @@ def test_the_editor_speaks_the_readers_language(browser: Browser, server: LocalS
         open_editor(page, many)
         expect(page.locator("#lines text").first).to_have_text("yes")
         expect(page.locator("#cards [data-node=check] .node-title")).to_have_text("If")
+
+
+def test_find_or_do_also_adds_nodes_and_finds_other_workflows(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    make(server, "another-one", {**FLOW, "name": "Invoices of the month"})
+    open_editor(page, flow)
+    card(page, "second").click()
+    page.keyboard.press("Escape")
+    card(page, "second").click()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("aggre")
+    expect(page.locator("#find-list [role=option]").first).to_contain_text("Aggregate")
+    page.keyboard.press("Enter")
+    saved(page)
+    assert ("second", "aggregate") in edges(server, flow)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("invoices of")
+    expect(page.locator("#find-list [role=option]").first).to_contain_text("Invoices of the month")
+    page.keyboard.type(" nowhere")
+    expect(page.locator("#find-list")).to_have_text("Nothing fits “invoices of nowhere”.")
+
+
+def test_a_node_is_dragged_out_of_the_palette(page: Page, server: LocalServer, flow: str) -> None:
+    open_editor(page, flow)
+    page.keyboard.press("/")
+    row = page.locator("#add-list [role=option]", has_text="Merge").first
+    row.scroll_into_view_if_needed()
+    drag(page, row, (700, 420))
+    expect(page.locator("#add")).to_be_hidden()
+    expect(card(page, "merge")).to_be_visible()
+    saved(page)
+    x, y = middle(card(page, "merge"))
+    assert abs(x - 700) < 12
+    assert abs(y - 420) < 12
+    # Let go on a connection, it goes in between.
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    page.keyboard.type("wait")
+    line = page.locator("#lines .edge-hit[data-from=first]").bounding_box()
+    assert line is not None
+    drag(
+        page,
+        page.locator("#add-list [role=option]").first,
+        (line["x"] + line["width"] / 2, line["y"] + line["height"] / 2),
+    )
+    saved(page)
+    assert ("first", "wait") in edges(server, flow)
+    assert ("wait", "second") in edges(server, flow)
+    assert ("first", "second") not in edges(server, flow)
+    # Let go beside the canvas, it is not put in.
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    drag(page, page.locator("#add-list [role=option]").first, (700, 20))
+    assert len(draft(server, flow)["nodes"]) == 5
+
+
+def test_what_the_server_does_not_take_is_said_at_its_field(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    card(page, "second").click()
+    page.locator("details[data-keep=how] > summary").click()
+    field = page.locator("#form [data-field=timeout]")
+    field.locator("input").fill("banana")
+    expect(field.locator(".ferr")).to_have_text('Expected a time such as 30, 15m or 1h30m, got "banana"')
+    expect(page.locator(".toast")).to_have_count(0)
+    page.wait_for_timeout(600)
+    expect(field.locator(".ferr")).to_be_visible()
+    expect(field.locator("input")).to_have_value("banana")
+    with page.expect_response("**/operations*"):
+        field.locator("input").fill("15m")
+    expect(field.locator(".ferr")).to_be_hidden()
+    assert node(server, flow, "second")["timeout"] == "15m"
+    # The workflow's own settings say it the same way.
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    own = page.locator("#panel-node [data-field='settings.priority']")
+    own.locator("input").fill("9999")
+    expect(own.locator(".ferr")).to_have_text("Expected a whole number from -100 to 100, got 9999")

@@ -1,5 +1,7 @@
 // A dialog in which one types, and takes one of a few rows: {words, hint, run}.
 
+import { say } from './words.js'
+
 const SHOWN = 9
 
 export class Choices {
@@ -51,6 +53,12 @@ export class Choices {
       }
       return row
     }))
+    if (!this.#rows.length && this.text.value.trim()) {
+      const none = document.createElement('p')
+      none.className = 'qa-none'
+      none.textContent = say('nothingFits', this.text.value.trim())
+      this.list.append(none)
+    }
     this.text.setAttribute('aria-activedescendant', this.#rows.length ? `find-${this.#at}` : '')
   }
 

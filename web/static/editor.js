@@ -16,9 +16,11 @@ import { Notes } from './editor/notes.js'
 import { Palette } from './editor/add.js'
 import { Runs } from './editor/runs.js'
 import { Store } from './editor/store.js'
+import { toast } from './editor/toasts.js'
 import { listenToSaving } from './editor/saving.js'
 import { makeCommands } from './editor/commands.js'
 import { Presence } from './editor/presence.js'
+import { say } from './words.js'
 
 const draft = document.getElementById('draft')
 const canvas = document.getElementById('canvas')
@@ -62,6 +64,10 @@ store.addEventListener('change', ({ detail: { why, delta, foreign, label } }) =>
   else if (!bench.shown && foreign?.includes('')) bench.show({ again: true })
   if (bench.shown && !store.node(bench.shown)) board.select([])
   if (foreign?.length) presence.flash(foreign)
+})
+store.addEventListener('invalid', ({ detail: { operation, detail } }) => {
+  const words = (detail ?? '').replace(/^(?:[\w.[\]]+: )+/, '')
+  if (!words || !form.refuse(operation, words)) toast(detail ? say('notDone', detail) : say('notTaken'))
 })
 board.addEventListener('added', () => bench.show({ focus: true }))
 board.addEventListener('open', () => bench.show({ focus: true }))

@@ -2,8 +2,10 @@
 
 import { ask } from './ask.js'
 import { Choices } from './choices.js'
+import { say } from './words.js'
 
 const COUNT_EVERY = 15000
+const TRY_EVERY = 3000 // while the server does not answer
 
 const dialog = document.querySelector('dialog.finder:not([data-editor])')
 
@@ -34,12 +36,25 @@ const counted = document.querySelectorAll('[data-count]')
 async function count() {
   if (document.hidden) return
   const numbers = await read('/counts')
+  showWire(Boolean(numbers))
   if (!numbers) return
   for (const place of counted) place.textContent = numbers[place.dataset.count] || ''
 }
 
+/** The sign at the reader's name: whether the server answers. */
+function showWire(answers) {
+  const dot = document.querySelector('.live-dot')
+  if (!dot) return
+  dot.classList.toggle('is-off', !answers)
+  dot.title = dot.querySelector('span').textContent = say(answers ? 'connected' : 'noWire')
+}
+
 if (counted.length) {
-  count()
-  setInterval(count, COUNT_EVERY)
+  const again = async () => {
+    await count()
+    setTimeout(again, document.querySelector('.live-dot.is-off') ? TRY_EVERY : COUNT_EVERY)
+  }
+  again()
   document.addEventListener('visibilitychange', count)
+  for (const name of ['online', 'offline']) addEventListener(name, count)
 }

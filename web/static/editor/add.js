@@ -1,9 +1,13 @@
-// “Add”: a list at the pointer, searched by what is typed. Enter puts the chosen node in and connects it.
+// “Add”: a list at the pointer, searched by what is typed. Enter puts the chosen node in and connects it; a row can
+// also be dragged to where the node is wanted.
 
 import { ask } from '../ask.js'
+import { STILL, swallowNextClick } from '../canvas/view.js'
+import { track } from './gestures.js'
 import { called, say } from '../words.js'
 
 const SHOWN = 60
+const LEAST = 20 // how well an entry has to fit to be offered among other things
 const RECENT = 'recent-nodes'
 
 export class Palette {
@@ -25,6 +29,7 @@ export class Palette {
       const row = event.target.closest('[data-row]')
       if (row) this.#choose(Number(row.dataset.row))
     })
+    this.list.addEventListener('pointerdown', (event) => this.#press(event))
     this.list.addEventListener('click', (event) => { if (event.target.closest('[data-row]')) this.#take() })
     document.addEventListener('pointerdown', (event) => { if (!this.box.hidden && !event.target.closest('#add')) this.close() })
     this.ready = this.#load()
@@ -52,6 +57,19 @@ export class Palette {
     this.text.focus()
     await this.ready
     this.#search()
+  }
+
+  /** The entries that fit what is typed, the best first. */
+  found(typed) {
+    const wanted = typed.trim().toLowerCase()
+    const scored = (this.#entries ?? []).map((entry) => ({ entry, score: score(entry, wanted) })).filter(({ score: value }) => value >= LEAST)
+    return scored.sort((one, other) => other.score - one.score).map(({ entry }) => entry)
+  }
+
+  /** Put a node in without the list. */
+  put(entry, where) {
+    this.#remember(entry)
+    this.actions.add(entry, where)
   }
 
   close() {
@@ -157,8 +175,47 @@ export class Palette {
     const entry = this.#shown[this.#at]
     if (!entry) return
     this.box.hidden = true
-    localStorage.setItem(RECENT, JSON.stringify([entry.type, ...this.#recent().filter((type) => type !== entry.type)].slice(0, 8)))
-    this.actions.add(entry, this.#where)
+    this.put(entry, this.#where)
+  }
+
+  #remember({ type }) {
+    localStorage.setItem(RECENT, JSON.stringify([type, ...this.#recent().filter((each) => each !== type)].slice(0, 8)))
+  }
+
+  /** A row that is dragged: its node goes where it is let go, on the canvas or on an edge. */
+  #press(event) {
+    const row = event.target.closest('[data-row]')
+    if (!row || event.button) return
+    const entry = this.#shown[Number(row.dataset.row)]
+    const { board, view } = this.actions
+    const ghost = document.createElement('div')
+    let began = false
+    const over = (next) => document.elementsFromPoint(next.clientX, next.clientY)
+    track(event, view, {
+      move: (next) => {
+        if (!began && Math.hypot(next.clientX - event.clientX, next.clientY - event.clientY) < STILL) return
+        if (!began) {
+          began = true
+          ghost.className = 'qa-ghost'
+          ghost.append(...row.cloneNode(true).children)
+          document.body.append(ghost)
+          this.box.classList.add('is-dragged')
+        }
+        ghost.style.transform = `translate(${next.clientX + 8}px, ${next.clientY - 20}px)`
+        board.markEdge(over(next).find((each) => each.classList.contains('edge-hit')))
+      },
+      end: (last, cancelled) => {
+        ghost.remove()
+        this.box.classList.remove('is-dragged')
+        if (!began) return
+        swallowNextClick(this.list)
+        const edge = board.markEdge()
+        if (cancelled || !over(last).some((each) => each.id === 'canvas')) return
+        this.box.hidden = true
+        const at = view.toWorld(last)
+        this.put(entry, edge ? { from: edge.from, port: edge.port, edge } : { at: { x: at.x - 92, y: at.y - 34 } })
+      },
+    })
   }
 
   #recent() {

@@ -188,6 +188,14 @@ export class Board extends EventTarget {
 
   #opener(id) { return this.#elements.get(id)?.querySelector('[data-open]') }
 
+  /** Mark the edge that something would be dropped on (none, without one); the edge that was marked before. */
+  markEdge(hit) {
+    const before = this.world.querySelector('.edge.is-target')
+    before?.classList.remove('is-target')
+    hit?.nextElementSibling.classList.add('is-target')
+    return before && { from: before.dataset.from, port: before.dataset.port, to: before.dataset.to }
+  }
+
   /** Mark the node that the pointer's expression speaks of. */
   light(id) {
     this.#lit?.classList.remove('is-lit')

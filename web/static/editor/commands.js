@@ -12,6 +12,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   const sheet = document.getElementById('keys')
   const commands = {
     add: () => palette.open(behindSelection()),
+    put: (entry) => palette.put(entry, behindSelection()),
     note: () => notes.add(),
     group: () => notes.group(),
     undo: () => store.undo(),
@@ -59,7 +60,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'previous-problem': () => problem(-1),
     told: (why, label) => toast(say(why, label)),
   }
-  const finder = new Finder(board, view, commands)
+  const finder = new Finder(board, view, commands, palette)
 
   board.canvas.addEventListener('contextmenu', async (event) => {
     const id = event.target.closest('[data-node]:not(.edge)')?.dataset.node

@@ -1,13 +1,15 @@
-// “Find or do” (⌘K): the workflow's nodes by name, and every act by what it does.
+// “Find or do” (⌘K): the workflow's nodes by name, what can be added to it, every act by what it does, and all that
+// is found on the other pages.
 
+import { ask } from '../ask.js'
 import { Choices } from '../choices.js'
 import { allOf, say } from '../words.js'
 
 export class Finder {
   #offered = null
 
-  constructor(board, view, commands) {
-    Object.assign(this, { board, view, commands })
+  constructor(board, view, commands, palette) {
+    Object.assign(this, { board, view, commands, palette })
     this.choices = new Choices(document.getElementById('finder'), (typed) => this.#fitting(typed))
   }
 
@@ -21,17 +23,30 @@ export class Finder {
     this.choices.open()
   }
 
-  #fitting(typed) {
+  async #fitting(typed) {
     const wanted = typed.toLowerCase()
-    return (this.#offered ?? this.#everything()).filter(({ words, hint }) => `${words} ${hint}`.toLowerCase().includes(wanted))
+    const fits = (rows) => rows.filter(({ words, hint }) => `${words} ${hint}`.toLowerCase().includes(wanted))
+    if (this.#offered) return fits(this.#offered)
+    const here = fits(this.#inHand())
+    if (!wanted) return [...here, ...fits(this.#places())]
+    const added = this.palette.found(typed).map((entry) => ({ words: entry.title, hint: say('addIt'), run: () => this.commands.put(entry) }))
+    return [...here.slice(0, 4), ...added.slice(0, 4), ...here.slice(4), ...added.slice(4), ...await this.#elsewhere(typed) ?? fits(this.#places())]
   }
 
-  #everything() {
+  /** Workflows, runs and pages, as the pages of lists find them; null where the server does not answer. */
+  async #elsewhere(typed) {
+    const answer = await ask(`/find?q=${encodeURIComponent(typed)}`)
+    const found = answer?.ok ? await answer.json().catch(() => null) : null
+    return found?.items.map(({ words, hint, address }) => ({ words, hint, run: () => location.assign(address) }))
+  }
+
+  #inHand() {
     const nodes = this.board.store.doc.nodes.map(({ id, type }) => ({ words: this.board.titleOf(id), hint: type, run: () => this.#show(id) }))
     const acts = allOf('act').map(([name, words]) => ({ words, hint: '', run: () => this.commands[name]({ target: document.body }) }))
-    const places = allOf('place').map(([address, words]) => ({ words, hint: say('goTo'), run: () => location.assign(address) }))
-    return [...nodes, ...acts, ...places]
+    return [...nodes, ...acts]
   }
+
+  #places() { return allOf('place').map(([address, words]) => ({ words, hint: say('goTo'), run: () => location.assign(address) })) }
 
   #show(id) {
     this.board.select([id])

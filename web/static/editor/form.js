@@ -10,7 +10,7 @@ const PREVIEW = 60
 export class Form {
   #timers = new Map()
   #previews = new Map()
-  #unread = new Set() // fields whose text cannot be read yet: it is nowhere but in them
+  #unread = new Map() // fields whose text is nowhere but in them, for it cannot be kept: why not
   #live
 
   /** `reach` gives what expressions of the shown node may name, `light` marks a node on the canvas, `escape` leaves. */
@@ -58,8 +58,17 @@ export class Form {
     for (const field of document.querySelectorAll('#panel-node [data-field]')) {
       const path = field.dataset.field
       const found = own.find((problem) => problem.path === path || problem.path.startsWith(`${path}.`) || problem.path.startsWith(`${path}[`))
-      this.#tell(field, found?.message ?? '')
+      this.#tell(field, this.#unread.get(`${form.dataset.node}.${path}`) ?? found?.message ?? '')
     }
+  }
+
+  /** The server did not take what a field says: it is said there, and what was typed stays. Whether it is shown. */
+  refuse({ node = '', path = '' }, words) {
+    const field = document.querySelector(`#panel-node .col-form [data-field="${CSS.escape(path)}"]`)
+    if (!field || this.#form()?.dataset.node !== node) return false
+    this.#unread.set(`${node}.${path}`, words)
+    this.#tell(field, words)
+    return true
   }
 
   #form() { return document.getElementById('form') }
@@ -71,6 +80,7 @@ export class Form {
     if (control.matches('[data-expression]')) this.#preview(control)
     const node = this.#form().dataset.node
     const key = `${node}.${field.dataset.path}`
+    if (this.#unread.delete(key)) this.#tell(field.closest('[data-field]'), '')
     const waiting = this.#timers.get(key)
     if (waiting) clearTimeout(waiting.timer)
     const since = waiting?.since ?? performance.now()
@@ -89,7 +99,7 @@ export class Form {
     if (!own) return
     const { path } = field.dataset
     const read = readField(field)
-    this.#unread[read.error ? 'add' : 'delete'](`${node}.${path}`)
+    if (read.error) this.#unread.set(`${node}.${path}`, read.error)
     if (read.error) return this.#tell(field.closest('[data-field]'), read.error)
     if (JSON.stringify(at(own, path)) === JSON.stringify(read.value)) return
     const whole = read.value === undefined ? { kind: 'unset', node, path } : { kind: 'set', node, path, value: read.value }

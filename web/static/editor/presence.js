@@ -1,10 +1,12 @@
 // Who else is here, and what they change while they are. A channel of its own for each workflow; after a break it
-// asks for what it has missed.
+// asks for what it has missed, and while it cannot be had, it asks again and again.
 import { say } from '../words.js'
 
 const FIRST_PAUSE = 300
 const LONGEST_PAUSE = 5000
 const FLASH = 1600
+const FAILURES_BEFORE_POLLING = 3
+const POLL_EVERY = 2000
 
 export class Presence {
   #socket
@@ -35,6 +37,7 @@ export class Presence {
     const socket = this.#socket = new WebSocket(address)
     socket.onopen = () => {
       this.#failures = 0
+      this.#showWire('')
       this.#say()
       this.store.flush()
       this.store.pull()
@@ -44,9 +47,24 @@ export class Presence {
       this.#failures += 1
       this.#show([])
       clearTimeout(this.#timer)
+      const polls = this.#failures >= FAILURES_BEFORE_POLLING
+      if (polls) this.#poll()
+      else if (this.#failures > 1) this.#showWire('noWire')
       // Full jitter: after a restart not all browsers come back in the same moment.
-      this.#timer = setTimeout(() => this.#connect(), FIRST_PAUSE + Math.random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures))
+      const pause = FIRST_PAUSE + Math.random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures)
+      this.#timer = setTimeout(() => this.#connect(), polls ? POLL_EVERY : pause)
     }
+  }
+
+  async #poll() {
+    const answered = await this.store.pull()
+    if (this.#failures) this.#showWire(answered ? 'slowWire' : 'noWire')
+  }
+
+  #showWire(state) {
+    const wire = document.getElementById('wire')
+    wire.hidden = !state
+    wire.textContent = state && say(state)
   }
 
   #take(message) {

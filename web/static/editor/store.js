@@ -177,8 +177,9 @@ export class Store extends EventTarget {
       this.#room = Math.ceil(batch.length / 2)
       return true
     }
-    this.#drop([named ?? batch[0]])
-    this.#tell('note', { text: detail ? say('notDone', detail) : say('notTaken') })
+    const operation = named ?? batch[0]
+    this.#drop([operation])
+    this.#tell('invalid', { operation, detail })
     await this.pull(true)
     return true
   }
@@ -213,20 +214,22 @@ export class Store extends EventTarget {
 
   #refuse(operation, refusal) {
     if (operation.kind === 'set' && refusal.by === 'somebody else, since') this.#tell('conflict', { operation, theirs: refusal.value })
-    else this.#tell('note', { text: say('notDone', refusal.by) })
+    else this.#tell('invalid', { operation, detail: refusal.by })
   }
 
-  /** Fetch what others have changed. */
+  /** Fetch what others have changed; whether the server answered. */
   async pull(force = false) {
     // The answer to what is being sent may hold it already; if not, it is fetched behind it.
     this.#behind = Boolean(this.#sending) && !force
-    if (this.#behind) return
+    if (this.#behind) return true
     try {
       const response = await fetch(`/workflows/${this.id}/delta?${this.#asked({ after: force ? 0 : this.seq })}`, { headers: { Accept: 'application/json' } })
       if (response.ok) this.take(await response.json(), [])
       else if (response.status === 404) this.#tell('gone', {})
+      return response.status < 500
     } catch {
       // The live channel asks again when the server is back.
+      return false
     }
   }
 

@@ -49,9 +49,8 @@ export class Live {
       clearTimeout(steady)
       if (this.#ended || socket !== this.#socket) return
       this.#failures += 1
-      const polling = this.#failures >= FAILURES_BEFORE_POLLING
-      this.onWire(polling ? 'polling' : 'waiting')
-      if (polling) this.#poll()
+      if (this.#failures >= FAILURES_BEFORE_POLLING) this.#poll()
+      else this.onWire('waiting')
       // Full jitter: after a restart not all browsers come back in the same moment.
       this.#again(Math.random() * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.#failures))
     }
@@ -66,11 +65,13 @@ export class Live {
   async #poll() {
     try {
       const answer = await fetch(`/api/v1/executions/${this.execution}/events?after=${this.seq}`, { headers: { Accept: 'application/json' } })
+      if (this.#failures) this.onWire(answer.ok ? 'polling' : 'waiting')
       if (!answer.ok) return
       const content = await answer.json()
       for (const event of content.items) this.#take(event)
     } catch {
       // The server is away; the next round asks again.
+      this.onWire('waiting')
     }
   }
 
