@@ -8,10 +8,11 @@ that is *detached*: pure, but worked out elsewhere, so that the engine waits for
 
 from __future__ import annotations
 
+import difflib
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -434,17 +435,24 @@ def _check_struct(value: Any, struct: type[Struct], path: str, expressions: bool
         return [(path, f"Expected an object, got {_kind(value)}")]
     fields = _fields_of(struct)
     prefix = f"{path}." if path else ""
-    problems = [
-        (f"{prefix}{key}", "There is no such field. There are: " + ", ".join(fields))
-        for key in value
-        if key not in fields
-    ]
+    problems = [(f"{prefix}{key}", _no_field(key, fields)) for key in value if key not in fields]
     for name, (hint, required) in fields.items():
         if name in value:
             problems += check_shape(value[name], hint, f"{prefix}{name}", expressions=expressions)
         elif required:
             problems.append((f"{prefix}{name}", "This field is missing"))
     return problems
+
+
+def _no_field(name: str, fields: Collection[str]) -> str:
+    meant = closest(str(name), fields)
+    guess = f" Did you mean “{meant}”?" if meant else ""
+    return f"There is no such field “{name}”.{guess} There are: {', '.join(fields)}"
+
+
+def closest(name: str, known: Collection[str]) -> str:
+    """The name that somebody may have meant; empty where none is near."""
+    return next(iter(difflib.get_close_matches(name, known, 1)), "")
 
 
 @cache

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from flowfuse.model import Node, Problem, Value
-from flowfuse.node import NodeType, ParamField, Params, param_fields
+from flowfuse.node import NodeType, ParamField, Params, closest, param_fields
 
 _WORDS = {"auto": "by itself", "json": "JSON", "": "none"}
 
@@ -62,11 +62,16 @@ class Field(Struct, frozen=True, kw_only=True):
 
 
 def form_of(node: Node, node_type: NodeType, problems: Sequence[Problem]) -> list[Field]:
-    """The fields of a placed node, in the order of its type."""
-    return [
-        _field(each, node.config, "config", _beside(problems, f"nodes.{node.id}.config.{each.name}"))
-        for each in node_type.fields
+    """The fields of a placed node, in the order of its type; what its type has no field for comes first."""
+
+    def beside(name: str) -> list[str]:
+        return _beside(problems, f"nodes.{node.id}.config.{name}")
+
+    known = {each.name: each for each in node_type.fields}
+    unknown = [
+        _unknown(name, value, known, beside(name)) for name, value in node.config.items() if name not in known
     ]
+    return unknown + [_field(each, node.config, "config", beside(each.name)) for each in node_type.fields]
 
 
 def _beside(problems: Sequence[Problem], path: str) -> list[str]:
@@ -76,6 +81,16 @@ def _beside(problems: Sequence[Problem], path: str) -> list[str]:
         for problem in problems
         if problem.path == path or problem.path.startswith((f"{path}.", f"{path}["))
     ]
+
+
+def _unknown(name: str, value: Value, known: Mapping[str, ParamField], problems: list[str]) -> Field:
+    """What a document gives and its type does not have: to be taken out, or put where it was meant."""
+    meant = closest(name, known)
+    return Field(
+        path=f"config.{name}", name=name, title=name, description="", widget="unknown", expressions=False,
+        required=False, given=True, text=text_of(value), is_text=isinstance(value, str), default="", on=False,
+        choices=[Choice(meant, meant)] if meant else [], rows=[], columns=[], problems=problems,
+    )  # fmt: skip
 
 
 def _field(each: ParamField, given: Mapping[str, Any], parent: str, problems: list[str]) -> Field:

@@ -823,3 +823,26 @@ def test_what_the_server_does_not_take_is_said_at_its_field(
     own = page.locator("#panel-node [data-field='settings.priority']")
     own.locator("input").fill("9999")
     expect(own.locator(".ferr")).to_have_text("Expected a whole number from -100 to 100, got 9999")
+
+
+def test_a_field_that_the_type_does_not_have_is_mended_in_the_form(page: Page, server: LocalServer) -> None:
+    hook = {
+        "id": "hook",
+        "type": "trigger.webhook",
+        "config": {"path": "mend-me", "method": ["PUT"], "zz": {"a": 1}},
+    }
+    flow = make(server, "unknown-field", {"name": "Unknown", "nodes": [hook], "edges": []})
+    open_editor(page, flow)
+    page.get_by_role("tab", name="Problems").click()
+    expect(page.locator("#problems")).to_contain_text(
+        "There is no such field “method”. Did you mean “methods”?"
+    )
+    page.locator("#problems [data-mend]").first.click()
+    field = page.locator("#form [data-field='config.method']")
+    expect(field.locator("button").first).to_be_focused()
+    field.get_by_role("button", name="Put it into “methods”").click()
+    expect(page.locator("#form [data-field='config.method']")).to_have_count(0)
+    page.locator("#form [data-field='config.zz']").get_by_role("button", name="Take it out").click()
+    expect(page.locator("#form [data-field='config.zz']")).to_have_count(0)
+    saved(page)
+    assert node(server, flow, "hook")["config"] == {"path": "mend-me", "methods": ["PUT"]}

@@ -49,6 +49,8 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     publish: () => publish(),
     unpublish: () => unpublish(),
     find: () => finder.open(),
+    'drop-field': ({ target }) => mendField(target.closest('[data-from]').dataset),
+    'move-field': ({ target }) => mendField(target.closest('[data-from]').dataset),
     'try-code': () => code.tryIt(),
     connect: () => openConnect(store, board),
     settings: () => { board.select([]); openTab('node') },
@@ -190,6 +192,14 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const on = document.body.classList.toggle('has-outline')
     if (on) bringOutline()
     document.querySelector('[data-do="outline"]').setAttribute('aria-pressed', on)
+  }
+
+  /** A field that its node's type does not have: taken out, or put where it was meant. */
+  function mendField({ from, to }) {
+    const node = board.current
+    const value = from.split('.').reduce((found, key) => found?.[key], store.node(node))
+    const moved = to ? [{ kind: 'set', node, path: to, value }] : []
+    if (actions.change(say('set', from.split('.')[1]), [{ kind: 'unset', node, path: from }, ...moved])) bench.show({ again: true })
   }
 
   function problem(step) {
