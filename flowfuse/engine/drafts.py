@@ -338,3 +338,14 @@ def outcome(run: Run) -> dict[str, Any]:
         "result": run.result,
         "error": msgspec.to_builtins(run.error) if run.error is not None else None,
     }
+
+
+def as_copy(workflow: Workflow) -> Workflow:
+    """The same as another workflow: without its id, and the paths of its webhooks, for both are its own."""
+    nodes = [
+        msgspec.structs.replace(node, config={k: v for k, v in node.config.items() if k != "path"})
+        if node.type == WEBHOOK
+        else node
+        for node in workflow.nodes
+    ]
+    return msgspec.structs.replace(workflow, id=None, nodes=nodes)

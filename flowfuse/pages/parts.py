@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +20,7 @@ from flowfuse.engine.drafts import Drafts, outcome
 from flowfuse.engine.graph import Graph
 from flowfuse.engine.history import History
 from flowfuse.engine.parts import part_of
-from flowfuse.errors import NotFound
+from flowfuse.errors import NotFound, RequestInvalid
 from flowfuse.model import Value
 from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
@@ -75,6 +77,26 @@ def _trigger_of(graph: Graph, last: str) -> str | None:
 
 @post("/documents/read", guards=[needs("read")], status_code=200)
 async def read_document(request: Asked) -> Response[bytes]:
-    """A document from YAML or JSON text, kept nowhere: `{document}`."""
-    found = await asyncio.to_thread(document.read, await request.body())
+    """A document from YAML or JSON text, kept nowhere: `{document}`; of a CSV table, its rows: `{rows}`."""
+    raw = await request.body()
+    if request.headers.get("content-type", "").startswith("text/csv"):
+        return answer({"rows": await asyncio.to_thread(_rows, raw)})
+    found = await asyncio.to_thread(document.read, raw)
     return answer({"document": msgspec.Raw(document.to_json(found))})
+
+
+def _rows(raw: bytes) -> list[dict[str, str]]:
+    """The rows of a CSV text as objects by their column's name. Raises RequestInvalid."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise RequestInvalid(field="body", reason="this table is not in UTF-8") from None
+    try:
+        dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:4096], ",;\t|")
+    except csv.Error:
+        dialect = csv.excel
+    reader = csv.DictReader(io.StringIO(text), dialect=dialect)
+    try:
+        return [{str(key): cell or "" for key, cell in row.items() if key is not None} for row in reader]
+    except csv.Error as error:
+        raise RequestInvalid(field="body", reason=f"this is no CSV table: {error}") from None

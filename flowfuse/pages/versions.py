@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from flowfuse import document
 from flowfuse.data.workflows import WorkflowRepository
-from flowfuse.engine.drafts import Drafts
+from flowfuse.engine.drafts import Drafts, as_copy
 from flowfuse.model import Version, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.pages.addresses import whole_number
@@ -152,13 +152,18 @@ async def export(
 
 @post("/workflows", guards=[needs("build")], status_code=201)
 async def new_workflow(request: Asked, drafts: NamedDependency[Drafts]) -> Response[bytes]:
-    """A new, empty workflow, or one from a document (JSON or YAML); its address."""
+    """A new, empty workflow, or one from a document (JSON or YAML); its address.
+
+    With `copy`, it becomes another one beside the one whose id it has.
+    """
     raw = await request.body()
     fresh = (
         document.read(raw)
         if raw.strip() not in (b"", b"{}")
         else Workflow(nodes=[], edges=[], name="New workflow")
     )
+    if "copy" in request.query_params:
+        fresh = as_copy(fresh)
     draft = await drafts.create(workspace_of(request), fresh)
     note(request, f"/workflows/{draft.summary.id}")
     return answer({"id": draft.summary.id, "address": f"/workflows/{draft.summary.id}"}, 201)

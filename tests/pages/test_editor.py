@@ -846,3 +846,66 @@ def test_a_field_that_the_type_does_not_have_is_mended_in_the_form(page: Page, s
     expect(page.locator("#form [data-field='config.zz']")).to_have_count(0)
     saved(page)
     assert node(server, flow, "hook")["config"] == {"path": "mend-me", "methods": ["PUT"]}
+
+
+def test_notes_and_groups_go_along_into_another_window(
+    browser: Browser, page: Page, server: LocalServer, flow: str
+) -> None:
+    own = {
+        "notes": {"n1": {"text": "why", "x": 250, "y": 80}},
+        "groups": {"g1": {"name": "Both", "nodes": ["first", "second"]}},
+    }
+    source = make(server, "with-notes", {**FLOW, **own})
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_editor(page, source)
+    page.locator("#canvas").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+c")
+    empty = make(server, "paste-here", {"name": "Empty", "nodes": [], "edges": []})
+    open_editor(page, empty)
+    page.locator("#canvas").focus()
+    with page.expect_response("**/operations*"):
+        page.keyboard.press("Control+v")
+    pasted = draft(server, empty)
+    assert [note["text"] for note in pasted["notes"].values()] == ["why"]
+    assert [group["nodes"] for group in pasted["groups"].values()] == [["first", "second"]]
+    # Near the chosen cards a note is theirs, and elsewhere it stays.
+    open_editor(page, source)
+    card(page, "go").click()
+    card(page, "go").focus()
+    page.keyboard.press("Control+c")
+    assert "why" not in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_a_table_that_is_dropped_becomes_a_node_that_gives_its_rows(
+    page: Page, server: LocalServer, flow: str, tmp_path: Path
+) -> None:
+    open_editor(page, flow)
+    with page.expect_response("**/operations*"):
+        page.evaluate(
+            """() => {
+              const data = new DataTransfer()
+              data.items.add(new File(["name;town\\nAda;Graz\\n\\"B; C\\";Turku\\n"], "people.csv", {type: "text/csv"}))
+              document.getElementById("canvas").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, clientX: 600, clientY: 500}))
+            }"""
+        )
+    assert node(server, flow, "people")["pinned"] == [
+        {"name": "Ada", "town": "Graz"},
+        {"name": "B; C", "town": "Turku"},
+    ]
+
+
+def test_a_workflow_is_pasted_on_a_page_of_lists_and_taken_as_a_copy(page: Page, server: LocalServer) -> None:
+    hook = {"id": "hook", "type": "trigger.webhook", "config": {"path": "pasted-once"}}
+    make(server, "pasted-once", {"name": "Pasted", "nodes": [hook], "edges": []})
+    text = page.request.get("/workflows/pasted-once/export").text()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto("/workflows")
+    page.evaluate("(text) => navigator.clipboard.writeText(text)", text)
+    page.keyboard.press("Control+v")
+    expect(page.locator("#new-error")).to_contain_text("pasted-once")
+    page.get_by_role("button", name="Import as a copy").click()
+    page.wait_for_url(re.compile(r"/workflows/(?!pasted-once$)[^/?]+$"))
+    copied = draft(server, page.url.rsplit("/", 1)[1])
+    assert copied["name"] == "Pasted"
+    assert copied["nodes"][0]["config"]["path"] != "pasted-once"

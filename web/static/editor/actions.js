@@ -1,5 +1,6 @@
 // What can be done to the draft. Each act is one step of undo, whatever it is made of.
 import { placeAll, TRAY } from '../canvas/layout.js'
+import { boundsOf } from '../canvas/view.js'
 import { snap } from './board.js'
 import { fromOf, portOf, sourceOf } from './document.js'
 import { downstream, refusal } from './rules.js'
@@ -7,6 +8,7 @@ import { announce, toast } from './toasts.js'
 import { named, say } from '../words.js'
 
 const COLUMN = 216
+const NEAR = 60 // so far from the chosen cards a note is still theirs
 
 export class Actions {
   constructor(store, board, view) {
@@ -135,7 +137,7 @@ export class Actions {
   }
 
   /** Copies of nodes with the edges among them; the ids are new, and the copies' expressions follow. */
-  copies({ nodes, edges, notes = {} }, offset) {
+  copies({ nodes, edges, notes = {}, groups = {} }, offset) {
     const ids = new Map()
     for (const { id } of nodes) ids.set(id, this.freeId(id, new Set(ids.values())))
     const follow = (config) => config && JSON.parse(JSON.stringify(config).replace(/\b(nodes|loops)\.([a-z][a-z0-9_]*)/g, (all, root, id) => (ids.has(id) ? `${root}.${ids.get(id)}` : all)))
@@ -148,16 +150,36 @@ export class Actions {
     }
     for (const note of Object.values(notes)) {
       const id = `n${Date.now().toString(36)}${operations.length}`
-      operations.push({ kind: 'set', path: `notes.${id}`, value: { ...note, x: snap(note.x + offset.x), y: snap(note.y + offset.y) } })
+      operations.push({ kind: 'set', path: `notes.${id}`, value: { ...note, x: snap((note.x ?? 0) + offset.x), y: snap((note.y ?? 0) + offset.y) } })
+    }
+    for (const group of Object.values(groups)) {
+      const inside = (group.nodes ?? []).map((id) => ids.get(id)).filter(Boolean)
+      if (inside.length) operations.push({ kind: 'set', path: `groups.g${Date.now().toString(36)}${operations.length}`, value: { ...group, nodes: inside } })
     }
     return { operations, ids: [...ids.values()] }
   }
 
-  /** The selection with the edges inside it, with the places that are seen. */
+  /** The selection with the edges inside it, its groups, and the notes beside it; with the places that are seen. */
   clip() {
+    const { doc } = this.store
     const ids = new Set(this.board.withBodies([...this.board.selected]))
-    const nodes = this.store.doc.nodes.filter(({ id }) => ids.has(id)).map((node) => ({ ...node, position: { x: this.board.boxes.get(node.id).x, y: this.board.boxes.get(node.id).y } }))
-    return { nodes, edges: this.store.doc.edges.filter((edge) => ids.has(sourceOf(edge)) && ids.has(edge.to)) }
+    const nodes = doc.nodes.filter(({ id }) => ids.has(id)).map((node) => ({ ...node, position: { x: this.board.boxes.get(node.id).x, y: this.board.boxes.get(node.id).y } }))
+    const groups = Object.entries(doc.own.groups ?? {}).filter(([, group]) => group.nodes?.length && group.nodes.every((id) => ids.has(id)))
+    return {
+      nodes,
+      edges: doc.edges.filter((edge) => ids.has(sourceOf(edge)) && ids.has(edge.to)),
+      notes: Object.fromEntries(this.#notesBeside(ids)),
+      groups: Object.fromEntries(groups),
+    }
+  }
+
+  /** The notes that lie among some nodes; all of them where all nodes are meant. */
+  #notesBeside(ids) {
+    const notes = Object.entries(this.store.doc.own.notes ?? {})
+    if (ids.size === this.store.doc.nodes.length) return notes
+    const bounds = boundsOf([...ids].map((id) => this.board.boxes.get(id)))
+    if (!bounds) return []
+    return notes.filter(([, { x = 0, y = 0, width = 240, height = 96 }]) => x >= bounds.left - NEAR && x + width <= bounds.right + NEAR && y >= bounds.top - NEAR && y + height <= bounds.bottom + NEAR)
   }
 
   duplicate(offset = { x: 24, y: 106 }) {

@@ -55,18 +55,20 @@ export function listenToClipboard(store, board, view, actions, gestures) {
 async function read(text, name) {
   try {
     const plain = JSON.parse(text)
-    if (Array.isArray(plain?.nodes) && plain.nodes.every((node) => node?.id && node?.type)) return { nodes: plain.nodes, edges: plain.edges ?? [], notes: plain.notes }
+    if (Array.isArray(plain?.nodes) && plain.nodes.every((node) => node?.id && node?.type)) return clipOf(plain)
     if (/\.json$/.test(name)) return fixed(name, plain)
     return say('nothingToPaste')
   } catch {
     // Not JSON: perhaps a document in YAML.
   }
-  if (/\.csv$/i.test(name)) return say('nothingToPaste')
-  const response = await send('/documents/read', text, 'application/yaml')
-  if (!response?.ok) return say('nothingToPaste')
-  const { document: plain } = await response.json()
-  return { nodes: plain.nodes, edges: plain.edges ?? [], notes: plain.notes }
+  const isTable = /\.csv$/i.test(name)
+  const response = await send('/documents/read', text, isTable ? 'text/csv' : 'application/yaml')
+  if (!response?.ok) return (await response?.json().catch(() => null))?.detail ?? say('nothingToPaste')
+  const { document: plain, rows } = await response.json()
+  return isTable ? fixed(name, rows) : clipOf(plain)
 }
+
+const clipOf = ({ nodes, edges = [], notes, groups }) => ({ nodes, edges, notes, groups })
 
 /** A file of data becomes a node that gives it. */
 function fixed(name, value) {
