@@ -715,6 +715,10 @@ def test_who_may_only_look_is_offered_nothing_to_change(
     page.keyboard.press("Delete")
     expect(page.locator("#toasts")).to_contain_text("to look, not to change")
     assert any(each["id"] == "second" for each in draft(server, flow)["nodes"])
+    expect(page.locator("#form textarea, #form input").first).to_be_disabled()
+    expect(page.locator("#run")).to_be_hidden()
+    page.keyboard.press("/")
+    expect(page.locator("#add")).to_be_hidden()
     context.close()
 
 
@@ -909,3 +913,53 @@ def test_a_workflow_is_pasted_on_a_page_of_lists_and_taken_as_a_copy(page: Page,
     copied = draft(server, page.url.rsplit("/", 1)[1])
     assert copied["name"] == "Pasted"
     assert copied["nodes"][0]["config"]["path"] != "pasted-once"
+
+
+def test_a_card_that_is_dropped_on_a_connection_gets_room_there(page: Page, server: LocalServer) -> None:
+    near = [dict(each) for each in FLOW["nodes"]]
+    loose = {"id": "loose", "type": "action.log", "position": {"x": 240, "y": 240}}
+    flow = make(server, "room", {**FLOW, "nodes": [*near, loose]})
+    open_editor(page, flow)
+    line = page.locator("#lines .edge-hit[data-from=first]").bounding_box()
+    assert line is not None
+    x, y = line["x"] + line["width"] / 2, line["y"] + line["height"] / 2
+    # The card's middle is on the line, the pointer holds it beside that.
+    box = card(page, "loose").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 20, box["y"] + 12)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 40, box["y"] + 30)
+    with page.expect_response("**/operations*"):
+        page.mouse.move(x - box["width"] / 2 + 20, y - box["height"] / 2 + 12, steps=6)
+        page.mouse.up()
+    assert ("first", "loose") in edges(server, flow)
+    assert ("loose", "second") in edges(server, flow)
+    places = {each["id"]: each["position"]["x"] for each in draft(server, flow)["nodes"]}
+    assert places["first"] + 184 < places["loose"]
+    assert places["loose"] + 184 < places["second"]
+    expect(page.locator("#form")).to_have_attribute("data-node", "loose")
+
+
+def test_connections_are_taken_away_and_filled_by_keyboard(
+    page: Page, server: LocalServer, flow: str
+) -> None:
+    open_editor(page, flow)
+    card(page, "second").click()
+    card(page, "second").focus()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("insert a node on")
+    page.keyboard.press("Enter")
+    expect(page.locator("#find-list [role=option]")).to_have_text(["First → Second"])
+    page.keyboard.press("Enter")
+    page.keyboard.type("merge")
+    with page.expect_response("**/operations*"):
+        page.keyboard.press("Enter")
+    assert ("first", "merge") in edges(server, flow)
+    card(page, "second").click()
+    card(page, "second").focus()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("take a conn")
+    page.keyboard.press("Enter")
+    with page.expect_response("**/operations*"):
+        page.keyboard.press("Enter")
+    assert ("merge", "second") not in edges(server, flow)

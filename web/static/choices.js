@@ -9,10 +9,13 @@ export class Choices {
   #at = 0
   #asked = 0
 
-  /** `find(typed)` gives the rows that fit, at once or by a promise; null leaves those that are shown. */
+  #searched // done when the rows that are shown fit what is typed
+
+  /** `find(typed)` gives the rows that fit, at once or by a promise; null leaves those that are shown. What it
+   *  promises as `rows.more` is put behind them when it comes. */
   constructor(dialog, find) {
     Object.assign(this, { dialog, find, text: dialog.querySelector('#find-text'), list: dialog.querySelector('#find-list') })
-    this.text.addEventListener('input', () => this.#search())
+    this.text.addEventListener('input', () => { this.#searched = this.#search() })
     this.text.addEventListener('keydown', (event) => this.#key(event))
     this.list.addEventListener('click', (event) => {
       const row = event.target.closest('[data-row]')
@@ -25,7 +28,7 @@ export class Choices {
     if (this.dialog.open) return
     this.text.value = ''
     this.dialog.showModal()
-    this.#search()
+    this.#searched = this.#search()
   }
 
   async #search() {
@@ -35,6 +38,11 @@ export class Choices {
     this.#rows = rows.slice(0, SHOWN)
     this.#at = 0
     this.#draw()
+    rows.more?.then((more) => {
+      if (mine !== this.#asked || !more) return
+      this.#rows = [...rows, ...more].slice(0, SHOWN)
+      this.#draw()
+    })
   }
 
   #draw() {
@@ -68,7 +76,7 @@ export class Choices {
       this.#at = (this.#at + step + this.#rows.length) % this.#rows.length
       this.#draw()
     } else if (event.key === 'Enter') {
-      this.#take(this.#rows[this.#at])
+      this.#searched.then(() => this.#take(this.#rows[this.#at]))
     } else {
       return
     }

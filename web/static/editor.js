@@ -28,6 +28,7 @@ const world = document.getElementById('world')
 const store = new Store(draft.dataset.workflow, Number(draft.dataset.seq), JSON.parse(draft.textContent), draft.dataset.whose)
 store.readonly = 'readonly' in draft.dataset
 document.body.classList.toggle('is-readonly', store.readonly)
+document.body.classList.toggle('may-not-run', 'mayNotRun' in draft.dataset)
 const board = new Board(canvas, world, store, JSON.parse(document.getElementById('drawn-cards').textContent))
 const view = new View(canvas, world, board.boxes, { pans: (event) => gestures.pans(event) })
 const actions = new Actions(store, board, view)

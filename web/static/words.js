@@ -65,6 +65,8 @@ const WORDS = {
   letters: 'Type a letter to connect',
   noTargets: 'Nothing here can come after it.',
   connectTo: 'Connect to',
+  disconnectFrom: 'Which connection is taken away?',
+  insertOn: 'On which connection?',
   position: '{0} at {1}, {2}',
   hasProblem: '{0}, has a problem',
   leadsTo: '{0}, leads to {1}',
@@ -128,6 +130,7 @@ const NAMED = {
   act: {
     run: 'Run', 'run-node': 'Run the chosen node alone', 'run-to': 'Run up to the chosen node', 'run-from': 'Run from the chosen node on',
     add: 'Add a node', note: 'Add a note', group: 'Group the selection', tidy: 'Tidy up', undo: 'Undo', redo: 'Redo',
+    'disconnect-from': 'Take a connection away', 'insert-on': 'Insert a node on a connection',
     duplicate: 'Duplicate', toggle: 'Switch off or on', delete: 'Delete', all: 'Select all', fit: 'Show all',
     outline: 'Outline', publish: 'Publish', unpublish: 'Unpublish', pin: 'Pin the output', bench: 'Open or close the bench', keys: 'Show all keys',
   },

@@ -1,6 +1,7 @@
 // What part of the world is seen: drag to pan, wheel to zoom, a fitted view to begin with.
 
 const MARGIN = { x: 40, top: 32, bottom: 84 } // room for what floats at the bottom
+const TOOLS = 76 // room for the tools at the top, where there are some
 const LIMITS = [0.1, 2]
 export const STILL = 4 // a press that moves less is a click
 export const FLOATS = '.zoom, .tools, .minimap, .start, .edge-tools, .qa' // what lies on the canvas and is no part of the world
@@ -22,10 +23,11 @@ export class View {
     if (!width) return
     if (!bounds) return this.show(width / 2, height / 2, 1)
     const { left, top, right, bottom } = bounds
-    const room = { x: width - 2 * MARGIN.x, y: height - MARGIN.top - MARGIN.bottom }
+    const upper = this.canvas.querySelector('.tools')?.checkVisibility() ? TOOLS : MARGIN.top
+    const room = { x: width - 2 * MARGIN.x, y: height - upper - MARGIN.bottom }
     this.scale = clamp(Math.min(1, room.x / (right - left), room.y / (bottom - top)))
     this.x = (width - (right - left) * this.scale) / 2 - left * this.scale
-    this.y = MARGIN.top + (room.y - (bottom - top) * this.scale) / 2 - top * this.scale
+    this.y = upper + (room.y - (bottom - top) * this.scale) / 2 - top * this.scale
     this.#apply()
   }
 

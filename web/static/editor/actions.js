@@ -8,6 +8,7 @@ import { announce, toast } from './toasts.js'
 import { named, say } from '../words.js'
 
 const COLUMN = 216
+const GAP = 32 // between a card and the next
 const NEAR = 60 // so far from the chosen cards a note is still theirs
 
 export class Actions {
@@ -72,6 +73,27 @@ export class Actions {
       const { x, y } = this.board.boxes.get(id)
       return { kind: 'set', node: id, path: 'position', value: { x: snap(x + Math.max(by, COLUMN / 2)), y } }
     })
+  }
+
+  /** Put a loose node on an edge, where it lies; what the edge leads to moves aside if there is no room. */
+  putBetween(id, edge) {
+    const { board, store } = this
+    const box = board.boxes.get(id)
+    const source = board.boxes.get(edge.from)
+    const target = board.boxes.get(edge.to)
+    const inside = edge.port === 'item' && source.tray
+    const x = inside ? box.x : Math.max(box.x, source.x + source.width + GAP)
+    const missing = x + box.width + GAP - target.x
+    const room = missing > 0 ? this.#shift(edge.to, missing, target.x).filter(({ node }) => node !== id) : []
+    const out = box.tray ? 'done' : box.ports[0]
+    const operations = [
+      ...room,
+      { kind: 'set', node: id, path: 'position', value: { x: snap(x), y: box.y } },
+      { kind: 'remove_edge', value: original(store.doc, edge) },
+      { kind: 'add_edge', value: { from: fromOf(edge.from, edge.port), to: id } },
+    ]
+    if (out) operations.push({ kind: 'add_edge', value: { from: fromOf(id, out), to: edge.to } })
+    return this.change(say('between', board.titleOf(id)), operations)
   }
 
   /** An id that no node has: the wished one, or with a number behind it. */

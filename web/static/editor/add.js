@@ -4,6 +4,7 @@
 import { ask } from '../ask.js'
 import { STILL, swallowNextClick } from '../canvas/view.js'
 import { track } from './gestures.js'
+import { toast } from './toasts.js'
 import { called, say } from '../words.js'
 
 const SHOWN = 60
@@ -49,6 +50,7 @@ export class Palette {
 
   /** Show the list. `where` says what becomes of the chosen node (see Actions.add), and where the list lies. */
   async open(where = {}) {
+    if (this.store.readonly) return toast(say('readonly'))
     this.#where = where
     this.back = document.activeElement
     this.box.hidden = false
@@ -56,7 +58,7 @@ export class Palette {
     this.text.value = ''
     this.text.focus()
     await this.ready
-    this.#search()
+    return this.#search()
   }
 
   /** The entries that fit what is typed, the best first. */

@@ -43,6 +43,10 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'run-from': () => board.current && runs.part(board.current, 'from'),
     'run-clear': () => runs.clear(),
     'connect-to': () => finder.choose(say('connectTo'), targets()),
+    'disconnect-from': () => finder.choose(say('disconnectFrom'), links((edge) => actions.disconnect(edge))),
+    'insert-on': () => finder.choose(say('insertOn'), links((edge) => palette.open({ from: edge.from, port: edge.port, edge }))),
+    'go-runs': () => location.assign(`/workflows/${store.id}/runs`),
+    'go-versions': () => location.assign(`/workflows/${store.id}/versions`),
     pin: () => bench.togglePin(),
     'pin-edit': () => bench.editPin(),
     'pin-leave': () => bench.editPin(false),
@@ -149,6 +153,13 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     return ports.flatMap((port) => store.doc.nodes.filter(({ id }) => !refusal(board, from, port, id)).map(({ id }) => ({
       words: board.titleOf(id), hint: ports.length > 1 ? `by “${port}”` : '', run: () => actions.connect(from, port, id),
     })))
+  }
+
+  /** The connections of the chosen node as rows; all of the workflow's, without one. */
+  function links(run) {
+    const { current } = board
+    const found = board.links().filter(({ from, to }) => !current || from === current || to === current)
+    return found.map((edge) => ({ words: `${board.titleOf(edge.from)} → ${board.titleOf(edge.to)}`, hint: edge.port === 'main' ? '' : called('way', edge.port), run: () => run(edge) }))
   }
 
   function showSelection() {

@@ -23,14 +23,16 @@ export class Finder {
     this.choices.open()
   }
 
-  async #fitting(typed) {
+  #fitting(typed) {
     const wanted = typed.toLowerCase()
     const fits = (rows) => rows.filter(({ words, hint }) => `${words} ${hint}`.toLowerCase().includes(wanted))
     if (this.#offered) return fits(this.#offered)
     const here = fits(this.#inHand())
     if (!wanted) return [...here, ...fits(this.#places())]
     const added = this.palette.found(typed).map((entry) => ({ words: entry.title, hint: say('addIt'), run: () => this.commands.put(entry) }))
-    return [...here.slice(0, 4), ...added.slice(0, 4), ...here.slice(4), ...added.slice(4), ...await this.#elsewhere(typed) ?? fits(this.#places())]
+    const rows = [...here.slice(0, 3), ...added.slice(0, 3)]
+    rows.more = this.#elsewhere(typed).then((found) => [...found ?? fits(this.#places()), ...here.slice(3), ...added.slice(3)])
+    return rows
   }
 
   /** Workflows, runs and pages, as the pages of lists find them; null where the server does not answer. */

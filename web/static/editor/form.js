@@ -29,6 +29,7 @@ export class Form {
   /** A form has been put in: let its texts grow, show what they come to. */
   shown(context) {
     this.context = context
+    if (this.store.readonly) for (const control of document.querySelectorAll('#panel-node .col-form :is(input, textarea, select, button)')) control.disabled = true
     document.dispatchEvent(new Event('form-shown'))
     for (const text of this.#form()?.querySelectorAll('textarea.exf') ?? []) grow(text)
     for (const text of this.#form()?.querySelectorAll('[data-expression]') ?? []) if (text.value.includes('{{')) this.#preview(text)

@@ -122,7 +122,9 @@ export class Gestures {
     const [id] = ids
     const loose = ids.length === 1 && !board.store.doc.edges.some((edge) => edge.to === id || edge.from.split('.')[0] === id)
     if (!loose || !board.element(id).querySelector('.port-in')) return null
-    const under = document.elementsFromPoint(event.clientX, event.clientY)
+    // The card counts where the pointer holds it, and in its middle: both look like being on the line.
+    const card = (board.element(id).querySelector('.node-card') ?? board.element(id)).getBoundingClientRect()
+    const under = [[event.clientX, event.clientY], [card.x + card.width / 2, card.y + card.height / 2]].flatMap(([x, y]) => document.elementsFromPoint(x, y))
     const hit = under.find((element) => element.classList.contains('edge-hit'))
     if (hit) {
       hit.nextElementSibling.classList.add('is-target')
@@ -142,11 +144,8 @@ export class Gestures {
     const { board, actions } = this
     const place = { kind: 'set', node: id, path: 'position', value: { x: board.boxes.get(id).x, y: board.boxes.get(id).y } }
     if (edge) {
-      const { doc } = board.store
-      const out = board.boxes.get(id).tray ? 'done' : board.boxes.get(id).ports[0]
-      const operations = [place, { kind: 'remove_edge', value: doc.edges.find((each) => each.to === edge.to && each.from.split('.')[0] === edge.from && (each.from.split('.')[1] ?? 'main') === edge.port) }, { kind: 'add_edge', value: { from: edge.port === 'main' ? edge.from : `${edge.from}.${edge.port}`, to: id } }]
-      if (out) operations.push({ kind: 'add_edge', value: { from: out === 'main' ? id : `${id}.${out}`, to: edge.to } })
-      return actions.change(say('between', board.titleOf(id)), operations)
+      actions.putBetween(id, edge)
+      return board.dispatchEvent(new Event('select'))
     }
     const body = [...board.boxes].filter(([, box]) => box.loop === tray)
     const last = body.sort(([, one], [, other]) => other.x - one.x).find(([each]) => each !== id && !board.links().some(({ from }) => from === each))
