@@ -768,6 +768,8 @@ def test_find_or_do_also_adds_nodes_and_finds_other_workflows(
     expect(page.locator("#find-list [role=option]").first).to_contain_text("Invoices of the month")
     page.keyboard.type(" nowhere")
     expect(page.locator("#find-list")).to_have_text("Nothing fits “invoices of nowhere”.")
+    page.keyboard.press("Escape")
+    expect(page.locator("#finder")).to_be_hidden()
 
 
 def test_a_node_is_dragged_out_of_the_palette(page: Page, server: LocalServer, flow: str) -> None:

@@ -76,9 +76,20 @@ export class Board extends EventTarget {
     }
     wrapTrays(this.boxes)
     for (const box of this.boxes.values()) applyBox(box)
-    this.edges.sync(this.links(), this.boxes)
+    const links = this.links()
+    this.edges.sync(links, this.boxes)
+    this.#namePorts(links)
     this.sight?.soon()
     this.dispatchEvent(new Event('placed'))
+  }
+
+  /** Of several ports, those that lead nowhere say their names; the others' stand on their lines. */
+  #namePorts(links) {
+    const used = new Set(links.map(({ from, port }) => `${from}.${port}`))
+    for (const [id, { element, ports }] of this.boxes) {
+      if (ports.length < 2) continue
+      for (const port of element.querySelectorAll(':scope > .port-out')) port.classList.toggle('is-used', used.has(`${id}.${port.dataset.port}`))
+    }
   }
 
   /** The document's edges as {from, port, to}. */

@@ -14,7 +14,7 @@ export function listenToKeys(board, view, actions, commands) {
   document.addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.isComposing) return
     const typing = event.target.closest('input, textarea, select, [contenteditable="true"]')
-    if (document.querySelector('dialog[open]') && event.key !== 'Escape') return
+    if (document.querySelector('dialog[open]')) return
     if (connector.active) {
       event.preventDefault()
       return connector.type(event.key)
