@@ -44,6 +44,7 @@ const commands = makeCommands({ store, board, view, actions, bench, palette, not
 const redrawMap = listenToMinimap(board, view)
 
 const sight = board.sight = new Sight(view, board.boxes, board.edges, (id) => board.attach(id))
+view.beside = () => notes.boxes
 view.onChange = () => { redrawMap(); sight.soon() }
 listenToTabs()
 const showSchedule = listenToExtras(store)

@@ -11,13 +11,13 @@ export class View {
 
   /** `boxes` by id, as they are at any time; `pans` says of a press whether it moves the view. */
   constructor(canvas, world, boxes, { pans = () => true } = {}) {
-    Object.assign(this, { canvas, world, boxes, pans, x: 0, y: 0, scale: 1, onChange: () => {} })
+    Object.assign(this, { canvas, world, boxes, pans, x: 0, y: 0, scale: 1, onChange: () => {}, beside: () => [] })
     new ResizeObserver(() => { this.#size = undefined; this.onChange() }).observe(canvas)
     this.#listen()
   }
 
-  /** Show these boxes (all, without them), never larger than life. */
-  fit(boxes = [...this.boxes.values()]) {
+  /** Show these boxes (all, and what lies beside them, without any), never larger than life. */
+  fit(boxes = [...this.boxes.values(), ...this.beside()]) {
     const { width, height } = this.size
     const bounds = boundsOf(boxes)
     if (!width) return

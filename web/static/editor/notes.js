@@ -36,6 +36,11 @@ export class Notes {
     this.#renameGroup(this.frames.querySelector(`[data-group="${id}"]`))
   }
 
+  /** Where the notes lie, as boxes. */
+  get boxes() {
+    return Object.values(this.store.doc.own.notes ?? {}).map(({ x = 0, y = 0, width = 240, height = 96 }) => ({ x, y, width, height }))
+  }
+
   draw() {
     const { notes = {}, groups = {} } = this.store.doc.own
     sync(this.layer, notes, 'note', (id) => made('sticky', 'note', id))
