@@ -260,7 +260,12 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
 
 
 class NodeRun(Struct, frozen=True, kw_only=True):
-    """What one node did in one execution (in one round, where it stands in a loop's body)."""
+    """What one node did in one execution (in one round, where it stands in a loop's body).
+
+    While its run goes on, a node is `running`, `retrying`, `waiting`, `calling`, `asking` or `approving`. It
+    ends as `done`, `failed`, `skipped` (nothing reached it), `stopped` (the run ended before it did) or
+    `interrupted` (ended from outside, so that it may have had its effect).
+    """
 
     node: str
     path: str

@@ -37,6 +37,9 @@ log = logging.getLogger("flowfuse.engine")
 MAX_NODE_RUNS = 2000
 """A page shows at most this many node runs; more are counted."""
 
+_OPEN = frozenset({"running", "retrying", "waiting", "asking", "approving", "calling"})
+"""What a node can only be doing while its run goes on."""
+
 _WAITING = {
     "time": "waiting",
     "ask": "asking",
@@ -145,6 +148,9 @@ class _Reader:
                 self._seq += 1
                 _READ[record[0]](self, record, base)
                 self._replayed(partial(_apply, base, record))
+        if self._execution.finished is not None:
+            for entry in self._entries.values():
+                self._close(entry, self._execution.finished)
         return ExecutionDetail(
             execution=self._execution,
             input=self._input,
@@ -268,6 +274,21 @@ class _Reader:
             number = entry.attempts[-1].number if entry.attempts else 1
             _close_attempt(entry, number, base + record[4], "interrupted", None)
 
+    def _close(self, entry: _Entry, finished: int) -> None:
+        """What was open when the run ended has no record of its own: nothing of it goes on.
+
+        An attempt without an end left its effect in doubt only where the process died: else it never left.
+        """
+        if entry.state not in _OPEN:
+            return
+        under_way = bool(entry.attempts) and entry.attempts[-1].outcome == "running"
+        in_doubt = entry.state == "asking" or (
+            entry.state == "running" and under_way and self._execution.deaths > 0
+        )
+        entry.state, entry.ended = "interrupted" if in_doubt else "stopped", finished
+        if under_way:
+            _close_attempt(entry, entry.attempts[-1].number, finished, entry.state, None)
+
     def _node_run(self, key: Key, entry: _Entry) -> NodeRun:
         node = self._plan.nodes[key[0]]
         return NodeRun(
@@ -286,7 +307,7 @@ class _Reader:
 
     def _skipped(self) -> list[NodeRun]:
         """Of a run that has ended: the nodes that nothing reached."""
-        if self._execution.state not in ("completed", "failed", "cancelled"):
+        if self._execution.finished is None:
             return []
         ran = {index for index, _ in self._entries}
         skipped = [n for n in self._plan.nodes if n.index not in ran]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from flowfuse.model import ExecutionDetail, NodeRun
+from flowfuse.model import ExecutionDetail, NodeError, NodeRun
 from flowfuse.pages.graph import GraphView, NodeView
 
 WIDTH = 1000
@@ -15,9 +15,9 @@ WIDTH = 1000
 
 _TONES = {
     "done": "ok", "failed": "fail", "interrupted": "fail", "running": "run", "retrying": "retry",
-    "waiting": "wait", "asking": "wait", "approving": "wait",
+    "waiting": "wait", "asking": "wait", "approving": "wait", "calling": "wait", "stopped": "idle",
 }  # fmt: skip
-_LOUDEST_LAST = ("ok", "wait", "run", "retry", "fail")
+_LOUDEST_LAST = ("idle", "ok", "wait", "run", "retry", "fail")
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
@@ -27,6 +27,7 @@ class NodeState(Struct, frozen=True, kw_only=True):
     done: int = 0
     failed: int = 0
     skipped: int = 0
+    stopped: int = 0
     running: int = 0
     waiting: int = 0
     rounds: int = 0
@@ -74,14 +75,15 @@ class RunView(Struct, frozen=True, kw_only=True):
 
 
 def run_view(detail: ExecutionDetail, graph: GraphView, now: int, node: str = "", path: str = "") -> RunView:
-    """The view of a run with one node chosen (the first failed one, where the address names none)."""
+    """The view of a run with one node chosen (the one that failed it, where the address names none)."""
     by_node: dict[str, list[NodeRun]] = defaultdict(list)
     for run in sorted(detail.nodes, key=_round_key):
         by_node[run.node].append(run)
     rounds = _rounds_of(detail.nodes)
-    chosen = graph.node(node) or _first_of_interest(by_node, graph)
+    cause = detail.execution.error
+    chosen = graph.node(node) or graph.node(cause.node if cause else "") or _first_of_interest(by_node, graph)
     runs = by_node[chosen.id] if chosen is not None else []
-    shown = _shown(runs, path)
+    shown = _shown(runs, path, cause)
     begin = detail.execution.started or detail.execution.created
     span = max(1, (detail.execution.finished or now) - begin)
     return RunView(
@@ -95,7 +97,7 @@ def run_view(detail: ExecutionDetail, graph: GraphView, now: int, node: str = ""
 
 
 def _first_of_interest(by_node: dict[str, list[NodeRun]], graph: GraphView) -> NodeView | None:
-    """The failed node, else the last one that did something, else the first there is."""
+    """A failed node, else the last one that did something, else the first there is."""
     for node in graph.nodes:
         if not node.is_tray and any(run.state == "failed" for run in by_node[node.id]):
             return node
@@ -105,13 +107,14 @@ def _first_of_interest(by_node: dict[str, list[NodeRun]], graph: GraphView) -> N
     return graph.nodes[0] if graph.nodes else None
 
 
-def _shown(runs: list[NodeRun], path: str) -> NodeRun | None:
-    """The round that the address names; else the first that failed; else the last."""
+def _shown(runs: list[NodeRun], path: str, cause: NodeError | None) -> NodeRun | None:
+    """The round that the address names; else the one that failed the run, the first that failed, the last."""
     for run in runs:
         if run.path == path and path:
             return run
-    failed = next((run for run in runs if run.state == "failed"), None)
-    return failed or (runs[-1] if runs else None)
+    failed = [run for run in runs if run.state == "failed"]
+    fatal = [run for run in failed if run.error == cause]
+    return next(iter(fatal or failed or runs[-1:]), None)
 
 
 def _rounds(runs: list[NodeRun], shown: NodeRun | None) -> Rounds | None:
@@ -140,8 +143,9 @@ def _node_state(node: str, runs: list[NodeRun], rounds: int) -> NodeState:
         done=states["done"],
         failed=states["failed"] + states["interrupted"],
         skipped=states["skipped"],
+        stopped=states["stopped"],
         running=states["running"] + states["retrying"],
-        waiting=states["waiting"] + states["asking"] + states["approving"],
+        waiting=sum(states[name] for name in ("waiting", "asking", "approving", "calling")),
         rounds=rounds,
         took=_took(ended[-1]) if ended else 0,
     )

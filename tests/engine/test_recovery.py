@@ -79,6 +79,8 @@ def test_in_doubt_policies(world: World, engine: Engine, policy: str) -> None:
         assert (row.state, row.waiting) == ("running", "ask")
         assert engine.quiet()
         assert of(engine.detail(raw), "a").state == "asking"
+        engine.order("cancel", raw)
+        assert of(engine.detail(raw), "a").state == "interrupted"  # nobody has said, so it is still in doubt
 
 
 @pytest.mark.parametrize("answer", ["retry", "done", "fail"])
@@ -297,6 +299,7 @@ def test_a_run_that_kills_the_process_is_given_up(world: World, engine: Engine) 
     assert row is not None
     assert row.error is not None
     assert (row.state, row.error.code) == ("failed", "poison")
+    assert of(engine.detail(bad.id), "a").state == "interrupted"
     assert [event.type for event in engine.events(bad.id)][-1] == "state"
     other = engine.start(CHAIN)
     assert engine.finish(other.id).state == "completed"

@@ -185,3 +185,38 @@ def test_a_run_that_has_ended_is_freed_without_the_cyclic_collector(engine: Engi
     finally:
         gc.enable()
     assert left.keys() <= before.keys()
+
+
+def test_what_a_failed_run_leaves_open_is_stopped_with_it(engine: Engine) -> None:
+    """A wait, a loop in its first rounds, and an attempt that never left: none of them goes on."""
+    workflow = flow(
+        node("wait", "action.wait", seconds=60), each("each", [1, 2, 3]), effect("body", seconds=5),
+        effect("late"), node("stop", "action.fail", message="no"),
+        edges="start>wait start>each each.item>body start>late start>stop",
+    )  # fmt: skip
+    detail = run(engine, workflow)
+    assert detail.execution.state == "failed"
+    states = {one.node: one.state for one in detail.nodes}
+    assert states == {
+        "start": "done", "wait": "stopped", "each": "stopped", "body": "skipped", "late": "stopped",
+        "stop": "failed",
+    }  # fmt: skip
+    assert of(detail, "wait").ended == detail.execution.finished
+    assert [attempt.outcome for attempt in of(detail, "late").attempts] == ["stopped"]
+    assert engine.world.ledger.entries == []
+
+
+def test_a_cancelled_runs_wait_and_pause_between_attempts_are_stopped(engine: Engine) -> None:
+    retry = {"attempts": 3, "initial": 100, "backoff": "fixed", "jitter": False}
+    workflow = flow(
+        node("wait", "action.wait", seconds=60), effect("again", fails=9, retry=retry),
+        edges="start>wait start>again",
+    )  # fmt: skip
+    started = engine.start(workflow)
+    engine.advance(5)
+    assert {one.state for one in engine.detail(started.id).nodes} == {"done", "waiting", "retrying"}
+    engine.order("cancel", started.id)
+    detail = engine.detail(started.id)
+    assert detail.execution.state == "cancelled"
+    assert (of(detail, "wait").state, of(detail, "again").state) == ("stopped", "stopped")
+    assert [attempt.outcome for attempt in of(detail, "again").attempts] == ["failed"]

@@ -210,6 +210,25 @@ def test_events_are_counted_once_and_go_on_after_a_break(page: Page) -> None:
     assert sockets[-1].url.endswith("after=10")
 
 
+def test_with_the_run_its_nodes_stop(page: Page) -> None:
+    """What was at work or waiting is not so for ever; the counts of the server come later."""
+    page.route("**/part?*", lambda route: route.abort())
+    sockets = _connected(page)
+    for event in (
+        {"type": "started", "node": "end"},
+        {"seq": 10, "type": "waiting", "node": "other"},
+        {"type": "started", "node": "check", "path": "each:3"},
+    ):
+        sockets[0].send(json.dumps(event))
+    expect(_caption(page, "end")).to_have_text("at work")
+    expect(_caption(page, "other")).to_have_text("waiting")
+    sockets[0].send(json.dumps({"seq": 11, "type": "state", "state": "failed"}))
+    expect(_caption(page, "end")).to_have_text("stopped")
+    expect(_caption(page, "other")).to_have_text("stopped")
+    expect(_caption(page, "check")).to_have_text("3 done · 1 stopped")
+    expect(page.locator(".edge.is-live, .node.is-run, .node.is-wait")).to_have_count(0)
+
+
 def test_without_a_socket_events_are_polled(page: Page) -> None:
     page.route_web_socket("**/live*", lambda socket: socket.close())
     events = [{"seq": 10, "type": "node_skipped", "node": "end"}]

@@ -268,6 +268,46 @@ def test_a_second_run_is_not_drawn_over_the_first(page: Page, server: LocalServe
     expect(page.locator("#cards [data-node=step] [data-cap]")).not_to_contain_text("done")
 
 
+def test_a_shown_run_leaves_the_reader_at_the_node_that_the_address_names(
+    page: Page, server: LocalServer
+) -> None:
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "chk", "type": "action.log", "config": {"message": "x"}},
+        {"id": "stop", "type": "action.fail", "config": {"message": "no"}},
+    ]
+    edges = [{"from": "go", "to": "chk"}, {"from": "chk", "to": "stop"}]
+    flow = make(server, "named", {"name": "Named", "nodes": nodes, "edges": edges})
+    server.api("POST", f"/workflows/{flow}/run", {"input": None})
+    open_editor(page, flow, "?run=1&node=chk")
+    expect(page.locator("#states")).to_have_attribute("data-state", "failed")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#form")).to_have_attribute("data-node", "chk")
+    open_editor(page, flow, "?run=1")
+    expect(page.locator("#form")).to_have_attribute("data-node", "stop")
+
+
+def test_a_run_that_ends_takes_its_waiting_nodes_with_it(page: Page, server: LocalServer) -> None:
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "long", "type": "action.wait", "config": {"seconds": 60}},
+        {"id": "short", "type": "action.wait", "config": {"seconds": 1}},
+        {"id": "stop", "type": "action.fail", "config": {"message": "no"}},
+    ]
+    links = [("go", "long"), ("go", "short"), ("short", "stop")]
+    edges = [{"from": start, "to": end} for start, end in links]
+    flow = make(server, "stopped", {"name": "Stopped", "nodes": nodes, "edges": edges})
+    open_editor(page, flow)
+    page.keyboard.press("Control+Enter")
+    caption = page.locator("#cards [data-node=long] [data-cap]")
+    expect(caption).to_have_text("waiting")
+    expect(caption).to_have_text("stopped")
+    expect(page.locator("#cards [data-node=long]")).to_have_class(re.compile("is-skip"))
+    page.goto(f"/workflows/{flow}/runs/1?node=long")
+    expect(page.locator("[data-node=long] [data-cap]").first).to_have_text("stopped")
+    expect(page.locator("#panel-node")).to_contain_text("the run ended before it was done")
+
+
 def test_a_deleted_workflow_is_taken_back_whole_on_the_page_that_follows(
     page: Page, server: LocalServer, flow: str
 ) -> None:

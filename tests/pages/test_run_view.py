@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-from flowfuse.model import Execution, ExecutionDetail, NodeRun, Workflow
+import msgspec
+
+from flowfuse.model import Execution, ExecutionDetail, NodeError, NodeRun, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.run_view import WIDTH, run_view
@@ -42,6 +44,52 @@ def test_nodes_are_counted_by_how_they_ended(
     assert (states["label"].done, states["label"].failed) == (2, 1)
     assert states["other"].skipped == 1
     assert states["end"].done == 0
+
+
+def test_a_run_is_opened_on_what_failed_it_not_on_an_error_that_it_went_on_with(
+    workflow: Workflow, catalogue: Catalogue, make_execution: Make, make_detail: Detail
+) -> None:
+    cause = NodeError("remote_error", "GET example.org answered 500", "end")
+    detail = make_detail(make_execution("failed", error=cause))
+    nodes = [*detail.nodes, NodeRun(node="end", path="", state="failed", error=cause)]
+    graph = graph_view(workflow, catalogue)
+    view = run_view(msgspec.structs.replace(detail, nodes=nodes), graph, NOW)
+    assert view.node is not None
+    assert view.node.id == "end"
+
+
+def test_of_a_bodys_failed_rounds_the_one_that_failed_the_run_is_shown(
+    workflow: Workflow, catalogue: Catalogue, make_execution: Make
+) -> None:
+    first, cause = (NodeError("remote_error", f"answered {status}", "label") for status in (503, 500))
+    nodes = [
+        NodeRun(node="label", path=f"each:{number}", state="failed", error=error)
+        for number, error in enumerate((first, cause))
+    ]
+    detail = ExecutionDetail(
+        execution=make_execution("failed", error=cause),
+        input=None,
+        result=None,
+        answer=None,
+        seq=9,
+        nodes=nodes,
+    )
+    view = run_view(detail, graph_view(workflow, catalogue), NOW)
+    assert view.shown is not None
+    assert view.shown.path == "each:1"
+
+
+def test_what_the_runs_end_has_stopped_is_neither_at_work_nor_waiting(
+    workflow: Workflow, catalogue: Catalogue, make_execution: Make
+) -> None:
+    execution = make_execution("cancelled")
+    begun, ended = execution.started, execution.finished
+    run = NodeRun(node="each", path="", state="stopped", started=begun, ended=ended)
+    detail = ExecutionDetail(execution=execution, input=None, result=None, answer=None, seq=9, nodes=[run])
+    view = run_view(detail, graph_view(workflow, catalogue), NOW)
+    state = next(state for state in view.states if state.id == "each")
+    assert (state.stopped, state.running, state.waiting, state.failed) == (1, 0, 0, 0)
+    assert [(bar.tone, bar.x, bar.width) for row in view.rows for bar in row.bars] == [("idle", 0.0, 1000.0)]
 
 
 def test_the_timeline_has_no_row_for_what_did_not_run(

@@ -111,6 +111,8 @@ const WORDS = {
   failedOf: ['1 failed', '{0} failed'],
   failed: 'failed',
   skipped: 'skipped',
+  stopped: 'stopped',
+  stoppedOf: ['1 stopped', '{0} stopped'],
   done: 'done',
   connected: 'Connected',
   noWire: 'No connection, trying again',

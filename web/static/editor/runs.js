@@ -1,7 +1,7 @@
 // Runs on the canvas of the draft: started here, followed live, their data in the bench.
 import { ask, send } from '../ask.js'
 import { Live } from '../run/live.js'
-import { OVER, States } from '../run/states.js'
+import { States } from '../run/states.js'
 import { mistakeIn } from '../run/json.js'
 import { openTab } from '../bench.js'
 import { toast } from './toasts.js'
@@ -118,8 +118,7 @@ export class Runs {
       onWire: () => {},
       onEvent: (event) => {
         this.#states.take(event)
-        if (OVER.includes(event.state)) {
-          this.#states.over = true
+        if (this.#states.over) {
           this.#live.end()
           this.#rest()
           this.#fetch().then(() => this.#ended())
@@ -183,8 +182,9 @@ export class Runs {
     return list
   }
 
+  /** Where nobody has chosen a node, the one that failed the run is shown. */
   #ended() {
-    if (this.failed && this.board.boxes.has(this.failed)) this.board.select([this.failed])
+    if (!this.board.selected.size && this.board.boxes.has(this.failed)) this.board.select([this.failed])
     this.bench.show({ again: true })
     this.board.dispatchEvent(new Event('ran'))
   }

@@ -2,7 +2,7 @@
 import htmx from 'htmx.org'
 import { markChosen } from '../bench.js'
 import { Live } from './live.js'
-import { OVER, States } from './states.js'
+import { States } from './states.js'
 import { listenToOrders } from './orders.js'
 import { say } from '../words.js'
 
@@ -28,8 +28,7 @@ export function followRun() {
     onEvent(event) {
       states.take(event)
       refetch()
-      if (OVER.includes(event.state)) {
-        states.over = true
+      if (states.over) {
         live.end()
         showWire('live')
       }

@@ -2,7 +2,7 @@
 import { say } from '../words.js'
 
 export const OVER = ['completed', 'failed', 'cancelled']
-const COUNTS = ['done', 'failed', 'skipped', 'running', 'waiting', 'rounds']
+const COUNTS = ['done', 'failed', 'skipped', 'stopped', 'running', 'waiting', 'rounds']
 const ICONS = { ok: 'check', run: 'play', fail: 'x', wait: 'wait', skip: 'skip' }
 const TONES = ['is-ok', 'is-run', 'is-fail', 'is-wait', 'is-skip']
 
@@ -11,6 +11,7 @@ export class States {
   #dirty = new Set()
   #recent = [] // events since the server's counts were written
   #seq = 0
+  over = false
 
   /** `cardOf` gives a node's card, also where that is not in the document yet. */
   constructor(cardOf = (id) => document.querySelector(`.node[data-node="${id}"], .loop[data-node="${id}"]`)) {
@@ -21,7 +22,7 @@ export class States {
   read(list) {
     const seq = Number(list.dataset.seq)
     this.#seq = Math.max(this.#seq, seq)
-    this.over = OVER.includes(list.dataset.state)
+    this.over ||= OVER.includes(list.dataset.state) // an end is for good, also where the counts are older
     for (const { dataset } of list.children) {
       const node = { took: Number(dataset.took), attempt: 0 }
       for (const name of COUNTS) node[name] = Number(dataset[name])
@@ -29,16 +30,33 @@ export class States {
     }
     this.#recent = this.#recent.filter((event) => event.after > seq)
     for (const event of this.#recent) this.#apply(event)
+    if (this.over) this.#stop()
     for (const id of this.#nodes.keys()) this.#show(id)
   }
 
   /** Count one event in. What it leaves out (the nodes inside of many rounds) comes with the next refetch. */
   take(event) {
     this.#seq = event.seq || this.#seq
+    if (OVER.includes(event.state)) return this.#end()
     const kept = { ...event, after: event.seq || this.#seq + 0.5 }
     if (this.#apply(kept)) {
       this.#recent.push(kept)
       this.#mark(event.node)
+    }
+    return undefined
+  }
+
+  #end() {
+    this.over = true
+    this.#stop()
+    for (const id of this.#nodes.keys()) this.#mark(id)
+  }
+
+  /** With its run a node's work and waiting end, too. */
+  #stop() {
+    for (const node of this.#nodes.values()) {
+      node.stopped += node.running + node.waiting
+      node.running = node.waiting = 0
     }
   }
 
@@ -71,7 +89,7 @@ export class States {
     }
     for (const edge of document.querySelectorAll(`.edge[data-to="${id}"]`)) {
       edge.classList.toggle('is-live', node.running > 0)
-      edge.classList.toggle('is-idle', !node.running && !node.done && !node.failed && !node.waiting)
+      edge.classList.toggle('is-idle', !node.running && !node.done && !node.failed && !node.waiting && !node.stopped)
     }
   }
 }
@@ -108,18 +126,19 @@ function toneOf(node) {
   if (node.waiting) return 'wait'
   if (node.failed) return 'fail'
   if (node.done) return 'ok'
-  return node.skipped ? 'skip' : ''
+  return node.skipped || node.stopped ? 'skip' : ''
 }
 
 function wordsOf(node) {
-  const many = node.done + node.failed + node.running + node.waiting > 1
+  const many = node.done + node.failed + node.stopped + node.running + node.waiting > 1
   const words = []
   if (node.rounds) words.push(say('rounds', node.rounds))
   if (node.waiting) words.push(say('waiting'))
   if (node.running) words.push(node.attempt > 1 ? say('attempt', node.attempt) : many ? say('doneAtWork', node.done) : say('atWork'))
-  else if (many) words.push(say('doneOf', node.done))
+  else if (many && (node.done || !node.stopped)) words.push(say('doneOf', node.done))
   else if (node.done) words.push(took(node.took))
   if (node.failed) words.push(many ? say('failedOf', node.failed) : say('failed'))
+  if (node.stopped) words.push(node.stopped > 1 || node.done + node.failed ? say('stoppedOf', node.stopped) : say('stopped'))
   if (!words.length && node.skipped) words.push(say('skipped'))
   return words.filter(Boolean).join(' · ')
 }
