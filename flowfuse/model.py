@@ -259,6 +259,14 @@ class Attempt(Struct, frozen=True, omit_defaults=True):
     error: NodeError | None = None
 
 
+class LogLine(Struct, frozen=True):
+    """What a node has left in the run's log: `action.log`'s message, or all that a code node has printed."""
+
+    at: int
+    level: str
+    message: str
+
+
 class NodeRun(Struct, frozen=True, kw_only=True):
     """What one node did in one execution (in one round, where it stands in a loop's body).
 
@@ -279,6 +287,7 @@ class NodeRun(Struct, frozen=True, kw_only=True):
     attempts: list[Attempt] = []
     waits_for: Value = None
     """What a waiting node was told of what it waits for: the question, the id of the run that it called."""
+    log: list[LogLine] = []
 
 
 class ExecutionDetail(Struct, frozen=True, kw_only=True):

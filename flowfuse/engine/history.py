@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from flowfuse.model import (
     Attempt,
     Execution,
     ExecutionDetail,
+    LogLine,
     NodeError,
     NodeRun,
     State,
@@ -137,6 +139,7 @@ class _Reader:
         self._plan, self._execution = plan, execution
         self._replay: Replay | None = replay
         self._entries: dict[Key, _Entry] = {}
+        self._logs: defaultdict[Key, list[LogLine]] = defaultdict(list)
         self._answer: Answer | None = None
         self._input: Value = None
         self._truncated = False
@@ -261,8 +264,12 @@ class _Reader:
                 value = entry.output
 
     def _note(self, record: list[Any], base: int) -> None:
-        if record[4] == "respond" and self._answer is None:
-            self._answer = Answer(record[5], record[6], UNFIRED)
+        _, index, path, at, kind, short, long = record
+        if kind == "log":
+            # No entry is made for it: a pure node's only begins with what it was done by, which comes next.
+            self._logs[(index, tuple(path))].append(LogLine(base + at, short, long))
+        elif kind == "respond" and self._answer is None:
+            self._answer = Answer(short, long, UNFIRED)
 
     def _state(self, record: list[Any], base: int) -> None:
         """The row says the state."""
@@ -303,6 +310,7 @@ class _Reader:
             ended=entry.ended,
             attempts=entry.attempts,
             waits_for=entry.waits_for if entry.state in _WAITING.values() else None,
+            log=self._logs.get(key, []),
         )
 
     def _skipped(self) -> list[NodeRun]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flowfuse.engine.frame import UNFIRED
-from flowfuse.model import ExecutionDetail, NodeError, Value
+from flowfuse.model import ExecutionDetail, LogLine, NodeError, Value
 
 if TYPE_CHECKING:
     from flowfuse.engine.frame import Frame
@@ -66,7 +66,7 @@ def hidden(detail: ExecutionDetail, plan: Plan) -> ExecutionDetail:
         nodes.append(
             msgspec.structs.replace(
                 run, input=hide(run.input), output=hide(output), waits_for=hide(run.waits_for),
-                error=_error(run.error, secrets),
+                error=_error(run.error, secrets), log=[_line(line, secrets) for line in run.log],
             )
         )  # fmt: skip
     given = detail.input
@@ -133,6 +133,10 @@ def _without(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, int | float) and str(value) in secrets:
         return HIDDEN
     return value
+
+
+def _line(line: LogLine, secrets: Sequence[str]) -> LogLine:
+    return msgspec.structs.replace(line, message=without(line.message, secrets))
 
 
 def _error(error: NodeError | None, secrets: Sequence[str]) -> NodeError | None:

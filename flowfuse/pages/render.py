@@ -10,6 +10,7 @@ import msgspec
 from flowfuse.pages import charts, words
 from flowfuse.pages.form import text_of
 from flowfuse.pages.language import say, say_count, translated
+from flowfuse.pages.run_log import log_view
 from flowfuse.pages.values import step, tree
 from flowfuse.resources import asset_root
 
@@ -94,7 +95,9 @@ def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environme
         size=jinja2.pass_context(_size),
         twice=lambda value: (value, value),
         initials=words.initials,
+        instant=jinja2.pass_context(_instant),
         json=text_of,
+        log=log_view,
         took=words.took,
         day=jinja2.pass_context(_day),
         clock=jinja2.pass_context(_clock),
@@ -133,6 +136,16 @@ def _clock(context: jinja2.runtime.Context, micros: int) -> str:
 
     shown = f"{words.local(micros, context['zone']):%H:%M}"
     return Markup('<time datetime="{0}">{1}</time>').format(words.iso(micros), shown)
+
+
+def _instant(context: jinja2.runtime.Context, micros: int) -> str:
+    """The time of day to the millisecond as `<time>`, its day on hover."""
+    from markupsafe import Markup
+
+    at = words.iso(micros)
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(
+        at, words.instant(micros, context["zone"])
+    )
 
 
 def _say(context: jinja2.runtime.Context, text: str, **values: Any) -> str:

@@ -86,7 +86,7 @@ def table(value: Value, path: str) -> Table:
 
 
 def _cell(value: Value) -> str:
-    return _cut(value if isinstance(value, str) else msgspec.json.encode(value).decode(), 120)
+    return cut(value if isinstance(value, str) else msgspec.json.encode(value).decode(), 120)
 
 
 def _branch(key: str, value: Value, depth: int, budget: _Budget) -> Branch:
@@ -99,7 +99,7 @@ def _branch(key: str, value: Value, depth: int, budget: _Budget) -> Branch:
     if isinstance(value, list | tuple):
         return _container(key, "arr", [(str(i), each) for i, each in enumerate(value)], depth, budget)
     if isinstance(value, str):
-        return Branch(key, "str", _cut(value))
+        return Branch(key, "str", cut(value))
     if value is None:
         return Branch(key, "null", "null")
     if isinstance(value, bool):
@@ -123,7 +123,7 @@ def _container(
 ) -> Branch:
     said = say_count(budget.language, *_HOLDS[kind], len(pairs)) if pairs else say(budget.language, "empty")
     shown = [] if depth >= DEPTH_LIMIT else pairs[: min(CHILD_LIMIT, max(0, budget.rows))]
-    children = [_branch(_cut(name, 200), each, depth + 1, budget) for name, each in shown]
+    children = [_branch(cut(name, 200), each, depth + 1, budget) for name, each in shown]
     unfolded = depth < OPEN_DEPTH and len(pairs) <= OPEN_CHILDREN
     return Branch(key, kind, said, children, len(pairs) - len(shown), depth == 0 or unfolded)
 
@@ -131,7 +131,8 @@ def _container(
 _HOLDS = {"obj": ("{n} field", "{n} fields"), "arr": ("{n} item", "{n} items")}
 
 
-def _cut(text: str, limit: int = TEXT_LIMIT) -> str:
+def cut(text: str, limit: int = TEXT_LIMIT) -> str:
+    """A text with its end left out where it is long; how much is missing is said."""
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… ({len(text) - limit:,} more characters)"

@@ -133,6 +133,12 @@ def when(micros: int | None, now: int, zone: str = "", language: str = "en") -> 
     return shown if moment.year == today.year else f"{shown} {moment.year}"
 
 
+def instant(micros: int, zone: str = "") -> str:
+    """The time of day to the millisecond: `14:03:22.118`."""
+    moment = local(micros, zone)
+    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}"
+
+
 def midnight(now: int, zone: str = "") -> int:
     """When the reader's day began."""
     start = local(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)

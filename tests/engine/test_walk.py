@@ -220,3 +220,17 @@ def test_a_cancelled_runs_wait_and_pause_between_attempts_are_stopped(engine: En
     assert detail.execution.state == "cancelled"
     assert (of(detail, "wait").state, of(detail, "again").state) == ("stopped", "stopped")
     assert [attempt.outcome for attempt in of(detail, "again").attempts] == ["failed"]
+
+
+def test_a_nodes_log_stands_by_the_round_that_left_it(engine: Engine) -> None:
+    workflow = flow(
+        each("each", ["a", "b"]), node("say", "action.log", message="<b>{{ item }}</b>", level="warning"),
+        edges="start>each each.item>say",
+    )  # fmt: skip
+    detail = run(engine, workflow)
+    for path, letter in (("each:0", "a"), ("each:1", "b")):
+        one = of(detail, "say", path)
+        assert [(line.level, line.message) for line in one.log] == [("warning", f"<b>{letter}</b>")]
+        assert one.started is not None
+        assert one.started <= one.log[0].at <= (one.ended or 0)
+    assert of(detail, "each").log == []

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flowfuse.model import Execution, ExecutionDetail, NodeError, NodeRun, Workflow, WorkflowSummary
+from flowfuse.model import Execution, ExecutionDetail, LogLine, NodeError, NodeRun, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.nodes import described
 from tests.support.local import LocalServer
@@ -101,7 +101,8 @@ def make_detail() -> Callable[[Execution], ExecutionDetail]:
             begun = start + 100_000 * number
             nodes.append(_ran("check", f"each:{number}", begun, port="true", output=HOSTILE))
             error = NodeError("stopped", HOSTILE, "label", 2, HOSTILE) if state == "failed" else None
-            nodes.append(_ran("label", f"each:{number}", begun, state=state, error=error))
+            log = [LogLine(begun, "warning", f"{HOSTILE}\nround {number}")]
+            nodes.append(_ran("label", f"each:{number}", begun, state=state, error=error, log=log))
         nodes.append(NodeRun(node="other", path="each:0", state="skipped"))
         return ExecutionDetail(
             execution=execution, input={HOSTILE: HOSTILE}, result=HOSTILE, answer=None, seq=9, nodes=nodes

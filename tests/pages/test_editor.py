@@ -308,6 +308,23 @@ def test_a_run_that_ends_takes_its_waiting_nodes_with_it(page: Page, server: Loc
     expect(page.locator("#panel-node")).to_contain_text("the run ended before it was done")
 
 
+def test_what_a_node_prints_is_shown_beside_its_output(page: Page, server: LocalServer) -> None:
+    source = "for n in range(400):\n    print(f'<b>line {n}</b>')\nreturn 1"
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "sum", "type": "action.code", "config": {"source": source}},
+    ]
+    flow = make(server, "prints", {"name": "Prints", "nodes": nodes, "edges": [{"from": "go", "to": "sum"}]})
+    open_editor(page, flow, "?node=sum")
+    page.keyboard.press("Control+Enter")
+    output = page.locator("#panel-node [data-output]")
+    expect(output.locator(".log li")).to_have_count(300)
+    expect(output.locator(".log li").first).to_contain_text("<b>line 0</b>")
+    expect(output).to_contain_text("and 100 more")
+    page.goto(f"/workflows/{flow}/runs/1?node=sum")
+    expect(page.locator("#panel-node .log li").nth(299)).to_contain_text("<b>line 299</b>")
+
+
 def test_a_deleted_workflow_is_taken_back_whole_on_the_page_that_follows(
     page: Page, server: LocalServer, flow: str
 ) -> None:

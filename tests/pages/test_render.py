@@ -73,6 +73,7 @@ def test_run(
         view = run_view(detail, graph, NOW, node)
         html = templates.render(template, **context, graph=graph, view=view, tab="node")
         check(html)
+        assert ("round 1</p>" in html) == (node in ("", "label"))
         assert ("hx-swap-oob" in html) == (template == "run/_part.html")
 
 

@@ -45,3 +45,7 @@ def test_counts_carry_their_noun() -> None:
     assert words.count(1, "run") == "1 run"
     assert words.count(1284, "run") == "1,284 runs"
     assert words.count(1284) == "1,284"
+
+
+def test_an_instant_is_the_time_of_day_to_the_millisecond() -> None:
+    assert words.instant(NOON + 1_234, "UTC") == "12:00:00.001"
