@@ -19,10 +19,11 @@ from flowfuse.model import Node, Value, seconds
 from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.editor import shown_detail, shown_json
+from flowfuse.pages.editor import shown_detail
 from flowfuse.pages.guards import needs, workspace_of
 from flowfuse.pages.page import language_of
 from flowfuse.pages.sample import Sample, preview, sample
+from flowfuse.pages.values import shown_json
 from flowfuse.sandbox.runner import DEFAULT_SECONDS, CodeRunner
 
 CODE = "action.code"

@@ -20,7 +20,6 @@ from flowfuse.engine.history import History
 from flowfuse.errors import NotFound
 from flowfuse.expression import library
 from flowfuse.integrations.vault import CredentialVault
-from flowfuse.large_json import weight
 from flowfuse.model import ExecutionDetail, Node, Value
 from flowfuse.node import Catalogue
 from flowfuse.pages.addresses import whole_number
@@ -37,9 +36,8 @@ from flowfuse.pages.sample import (
     default_timeout,
     preview,
     sample,
-    schema_of,
 )
-from flowfuse.pages.values import table, tree
+from flowfuse.pages.values import shown_json, tree
 
 ONE = "/workflows/{workflow:str}"
 TABS = ("node", "timeline", "input", "problems")
@@ -56,8 +54,6 @@ KINDS = (
     ("query", "a parameter of the address", (("name", "Parameter", False), ("value", "Value", True))),
 )
 """The kinds of credentials in words, with the fields of their secret halves."""
-SHOWN_JSON = 50_000
-"""Characters of a value's text in a pane: what is longer is read in its tree, or taken by the API."""
 INPUT_JSON = 200_000
 LOOKED_BACK = 20
 """Runs among which the last whole one is looked for."""
@@ -306,38 +302,11 @@ def _values(placed: Node, known: Sample) -> dict[str, Any]:
     output = placed.pinned if pinned else ran.output if ran is not None and done else None
     return {
         "roots": roots,
-        "input_json": shown_json(known.roots.get("input")),
-        "table": table(known.roots.get("input"), "input"),
+        "arrived": known.roots.get("input"),
         "pinned": True if pinned else None,
         "output_known": pinned or done,
         "output": output,
-        "output_json": shown_json(output),
-        "schema_json": shown_json(schema_of(output)),
     }
-
-
-def shown_json(value: Value, most: int = SHOWN_JSON) -> str:
-    """A value as JSON text for reading, cut where it is very long."""
-    # Of a large value no more is written than is shown.
-    begun, left = _beginning(value, most) if weight(value) > most else (value, 0)
-    text = msgspec.json.format(msgspec.json.encode(begun), indent=2).decode()
-    return text if len(text) <= most and left >= 0 else text[:most] + "\n…"
-
-
-def _beginning(value: Value, left: int) -> tuple[Value, int]:
-    """So much of a value that its text has `left` characters, and how many are missing from that."""
-    if isinstance(value, str):
-        return value[: max(left, 0)], left - len(value)
-    if not isinstance(value, list | dict):
-        return value, left - 1
-    taken: list[Any] = []
-    for each in value if isinstance(value, list) else value.items():
-        if left <= 0:
-            break
-        name, inner = each if isinstance(value, dict) else ("", each)
-        begun, left = _beginning(inner, left - len(name) - 1)
-        taken.append((name, begun) if isinstance(value, dict) else begun)
-    return (dict(taken) if isinstance(value, dict) else taken), left
 
 
 def _hooks(request: Asked, draft: Draft) -> list[HookAddress]:

@@ -11,7 +11,8 @@ from flowfuse.pages import charts, words
 from flowfuse.pages.form import text_of
 from flowfuse.pages.language import say, say_count, translated
 from flowfuse.pages.run_log import log_view
-from flowfuse.pages.values import step, tree
+from flowfuse.pages.sample import schema_of
+from flowfuse.pages.values import shown_json, step, table, tree
 from flowfuse.resources import asset_root
 
 if TYPE_CHECKING:
@@ -98,13 +99,16 @@ def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environme
         instant=jinja2.pass_context(_instant),
         json=text_of,
         log=log_view,
+        schema=schema_of,
         took=words.took,
         day=jinja2.pass_context(_day),
         clock=jinja2.pass_context(_clock),
         way=words.way,
+        shown=shown_json,
         spark=charts.spark,
         state=words.state_words,
         step=step,
+        table=table,
         tree=jinja2.pass_context(_tree),
         when=jinja2.pass_context(_when),
     )

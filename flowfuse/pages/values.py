@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
 from flowfuse.data.files import StoredFile, as_file
+from flowfuse.large_json import weight
 from flowfuse.model import Value
 from flowfuse.pages.language import say, say_count
 
@@ -22,6 +23,8 @@ DEPTH_LIMIT = 40
 OPEN_DEPTH = 2
 """Objects and lists are open down to this depth, and closed where they are long."""
 OPEN_CHILDREN = 24
+SHOWN_JSON = 50_000
+"""Characters of a value's text in a pane: what is longer is read in its tree, or taken by the API."""
 TABLE_ROWS = 100
 TABLE_COLUMNS = 30
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -87,6 +90,30 @@ def table(value: Value, path: str) -> Table:
 
 def _cell(value: Value) -> str:
     return cut(value if isinstance(value, str) else msgspec.json.encode(value).decode(), 120)
+
+
+def shown_json(value: Value, most: int = SHOWN_JSON) -> str:
+    """A value as JSON text for reading, cut where it is very long."""
+    # Of a large value no more is written than is shown.
+    begun, left = _beginning(value, most) if weight(value) > most else (value, 0)
+    text = msgspec.json.format(msgspec.json.encode(begun), indent=2).decode()
+    return text if len(text) <= most and left >= 0 else text[:most] + "\n…"
+
+
+def _beginning(value: Value, left: int) -> tuple[Value, int]:
+    """So much of a value that its text has `left` characters, and how many are missing from that."""
+    if isinstance(value, str):
+        return value[: max(left, 0)], left - len(value)
+    if not isinstance(value, list | dict):
+        return value, left - 1
+    taken: list[Any] = []
+    for each in value if isinstance(value, list) else value.items():
+        if left <= 0:
+            break
+        name, inner = each if isinstance(value, dict) else ("", each)
+        begun, left = _beginning(inner, left - len(name) - 1)
+        taken.append((name, begun) if isinstance(value, dict) else begun)
+    return (dict(taken) if isinstance(value, dict) else taken), left
 
 
 def _branch(key: str, value: Value, depth: int, budget: _Budget) -> Branch:

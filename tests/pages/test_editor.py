@@ -325,6 +325,45 @@ def test_what_a_node_prints_is_shown_beside_its_output(page: Page, server: Local
     expect(page.locator("#panel-node .log li").nth(299)).to_contain_text("<b>line 299</b>")
 
 
+def test_what_came_in_and_what_went_out_are_a_table_a_tree_json_or_a_schema(
+    page: Page, server: LocalServer
+) -> None:
+    fields = {"rows": [{"sku": "<b>A</b>", "n": 2}, {"sku": "B", "n": 3}]}
+    nodes = [
+        {"id": "go", "type": "trigger.manual"},
+        {"id": "first", "type": "transform.set", "config": {"fields": fields}},
+        {"id": "rows", "type": "transform.split_out", "config": {"items": "{{ input.rows }}"}},
+        {"id": "last", "type": "action.log", "config": {"message": "x"}},
+    ]
+    links = [("go", "first"), ("first", "rows"), ("rows", "last")]
+    edges = [{"from": start, "to": end} for start, end in links]
+    flow = make(server, "views", {"name": "Views", "nodes": nodes, "edges": edges})
+    open_editor(page, flow, "?node=last")
+    page.keyboard.press("Control+Enter")
+    ways = {
+        "Table": ("table.dtbl", "<b>A</b>"), "Tree": (".jtree", "sku"), "JSON": ("pre.json", '"sku"'),
+        "Schema": ("pre.json", '"n": "number"'),
+    }  # fmt: skip
+    for side in ("Input", "Output"):
+        column = page.locator("#panel-node").get_by_role("region", name=side)
+        expect(column.get_by_role("button", name="Schema")).to_be_visible()
+        for name, (part, words) in ways.items():
+            column.get_by_role("button", name=name, exact=True).click()
+            expect(column.locator(f"[data-view]:visible {part}").first).to_contain_text(words)
+            expect(column.locator("[data-view]:visible")).to_have_count(1)
+    expect(page.locator("[data-view=schema]:visible")).to_have_count(2)
+    card(page, "rows").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "rows")
+    expect(page.locator("[data-view=schema]:visible")).to_have_count(2)
+    page.goto(f"/workflows/{flow}/runs/1?node=last")
+    page.locator("#panel-node [data-show=table]").last.click()
+    expect(page.locator("#panel-node [data-view=table]:visible table")).to_have_count(2)
+    page.locator(".world [data-open=rows]").click()
+    expect(page.locator("#bench .dh-id")).to_have_text("rows")
+    expect(page.locator("#panel-node [data-view=table]:visible table")).to_have_count(2)
+    expect(page.locator("#panel-node [data-show=schema]")).to_have_count(0)
+
+
 def test_a_deleted_workflow_is_taken_back_whole_on_the_page_that_follows(
     page: Page, server: LocalServer, flow: str
 ) -> None:

@@ -2,6 +2,7 @@
 import { MANY, Sight } from './canvas/sight.js'
 import { View } from './canvas/view.js'
 import { listenToTabs, openTab } from './bench.js'
+import { listenToViews } from './views.js'
 import { Actions } from './editor/actions.js'
 import { Bench } from './editor/bench.js'
 import { Board } from './editor/board.js'
@@ -47,6 +48,7 @@ const sight = board.sight = new Sight(view, board.boxes, board.edges, (id) => bo
 view.beside = () => notes.boxes
 view.onChange = () => { redrawMap(); sight.soon() }
 listenToTabs()
+listenToViews()
 const showSchedule = listenToExtras(store)
 listenToSaving(store, board, bench)
 listenToKeys(board, view, actions, commands)

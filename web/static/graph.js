@@ -5,6 +5,7 @@ import { Sight } from './canvas/sight.js'
 import { View } from './canvas/view.js'
 import { listenToKeys } from './canvas/keys.js'
 import { listenToTabs } from './bench.js'
+import { listenToViews } from './views.js'
 import { followRun } from './run/follow.js'
 import { listenToVersions } from './versions.js'
 
@@ -12,6 +13,7 @@ const canvas = document.getElementById('canvas')
 const world = document.getElementById('world')
 
 listenToTabs()
+listenToViews()
 const boxes = await layOut(world)
 const drawn = [...world.querySelectorAll('.edge')]
 const edges = new Edges(world.querySelector('.edges'))

@@ -1,6 +1,7 @@
 // The bench under the canvas: what the chosen node gets, how it is set up, what it gave.
 import { ask } from '../ask.js'
 import { openTab } from '../bench.js'
+import { showViews } from '../views.js'
 import { toast } from './toasts.js'
 import { say } from '../words.js'
 
@@ -8,7 +9,6 @@ export class Bench {
   #shown = ''
   #asked = 0
   #coming
-  #view = 'tree'
   path = ''
 
   constructor(store, board, form, actions) {
@@ -67,7 +67,7 @@ export class Bench {
     this.path = path
     this.#put(bench, keep)
     this.who.innerHTML = who
-    this.#showView()
+    showViews()
     this.form.shown({ path, run: this.panel.querySelector('.bench').dataset.run })
     this.#address(id)
     if (focus) this.focus()
@@ -187,11 +187,6 @@ export class Bench {
   }
 
   #click(event) {
-    const view = event.target.closest('[data-show]')
-    if (view) {
-      this.#view = view.dataset.show
-      return this.#showView()
-    }
     const round = event.target.closest('[data-round]')
     if (round) {
       this.path = round.dataset.round
@@ -202,13 +197,6 @@ export class Bench {
       if (this.form.insert(reach.dataset.reach)) event.preventDefault()
     }
     return undefined
-  }
-
-  #showView() {
-    for (const col of this.panel.querySelectorAll('.col')) {
-      for (const part of col.querySelectorAll('[data-view]')) part.hidden = part.dataset.view !== this.#view
-      for (const button of col.querySelectorAll('[data-show]')) button.setAttribute('aria-pressed', button.dataset.show === this.#view)
-    }
   }
 
   #listenToDragging() {
