@@ -11,7 +11,7 @@ FlowFuseError
   NodeFailed         recorded on the run, never an HTTP answer
     ExpressionFailed LoopLimit  RemoteError  NodeTimeout  ConnectionLost  AddressDenied
     CallFailed       WaitExpired  PathDenied
-    OutputInvalid    NodeStopped  Interrupted  CodeError
+    OutputInvalid (OutputMismatch)  NodeStopped  Interrupted  CodeError
   Corrupt            SealBroken  SegmentBroken  DatabaseDamaged  BackupInvalid  MigrationFailed
 Halt (BaseException) cancel reaching into a node; node code that catches Exception cannot swallow it
 
@@ -62,6 +62,7 @@ SENTENCES: dict[str, str] = {
     "call_failed": "The workflow “{workflow}”: {reason}",
     "wait_expired": "Nobody {what} within the time that was given.",
     "output_invalid": "The node's output is not a JSON value: {reason}",
+    "output_mismatch": "The node's output is JSON, but not what its type gives: {reason}",
     "stopped": "{reason}",
     "code_error": "{reason}",
     "interrupted": "The server stopped while this node was running, so it may have had its effect.",
@@ -385,9 +386,15 @@ class WaitExpired(NodeFailed):
 
 
 class OutputInvalid(NodeFailed):
-    """A node gave something that is not a JSON value, or not what its type promises."""
+    """A node gave something that is not a JSON value."""
 
     code = "output_invalid"
+
+
+class OutputMismatch(OutputInvalid):
+    """A node gave a JSON value that does not fit its type's output schema."""
+
+    code = "output_mismatch"
 
 
 class NodeStopped(NodeFailed):

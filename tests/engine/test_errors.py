@@ -9,6 +9,7 @@ import pytest
 
 from flowfuse.errors import NodeFailed
 from flowfuse.model import Retry
+from tests.support.effects import EffectNode
 from tests.support.flows import each, effect, flow, node, of, put, ran, run
 from tests.support.simulation import Engine, World
 
@@ -209,6 +210,23 @@ def test_an_effect_that_gives_what_is_not_json_fails(engine: Engine, value: Any,
     assert (error.code, error.node) == ("output_invalid", "a")
 
 
+def test_what_does_not_fit_the_types_schema_is_said_to_be_that(engine: Engine, monkeypatch: Any) -> None:
+    monkeypatch.setattr(EffectNode, "output", dict[str, int])
+    _gives(monkeypatch, {"n": "two"})
+    error = run(engine, flow(effect("a"), edges="start>a")).execution.error
+    assert error is not None
+    assert error.code == "output_mismatch"
+    assert error.message.startswith("The node's output is JSON, but not what its type gives: ")
+    assert "$[...]" in error.message
+
+
+def test_a_pinned_output_may_be_other_than_what_the_type_gives(engine: Engine, monkeypatch: Any) -> None:
+    """A mock needs only be JSON: of an answer it may be the one field that matters."""
+    monkeypatch.setattr(EffectNode, "output", dict[str, int])
+    workflow = flow(effect("a", pinned={"n": "two"}), put("b", "{{ input.n }}"), edges="start>a a>b")
+    assert run(engine, workflow, mode="test").result == {"v": "two"}
+
+
 def test_a_value_that_is_nested_too_deeply_fails_the_node(engine: Engine, monkeypatch: Any) -> None:
     deep: Any = 1
     for _ in range(100_000):
@@ -259,7 +277,6 @@ def test_retry_settings_have_the_documented_defaults() -> None:
 
 def _gives(monkeypatch: Any, value: Any) -> None:
     from flowfuse.node import Output
-    from tests.support.effects import EffectNode
 
     async def give(self: Any, params: Any, context: Any) -> Output:
         return Output("main", value)

@@ -156,3 +156,31 @@ def test_what_is_exported_can_be_brought_in_again(server: LocalServer, flow: str
     assert [node["id"] for node in read["nodes"]] == [node["id"] for node in FLOW["nodes"]]
     made = ask(server, "POST", "/workflows", text.raw.replace(flow.encode(), f"{flow[:40]}-two".encode()))
     assert made.status == 201, made.raw
+
+
+def test_a_pinned_node_shows_its_value_and_nothing_of_how_it_failed(server: LocalServer) -> None:
+    """Pinned as a test needs it, an answer without its headers takes the place of the node, and of its trouble."""
+    retry = {"attempts": 2, "initial": 0, "backoff": "fixed"}
+    call = {
+        "id": "call", "type": "action.http_request", "config": {"url": "http://127.0.0.1:9/x"}, "retry": retry,
+    }  # fmt: skip
+    last = {"id": "last", "type": "transform.set", "config": {"fields": {"name": "{{ input.body.name }}"}}}
+    document = {
+        "id": "mocked",
+        "nodes": [{"id": "go", "type": "trigger.manual"}, call, last],
+        "edges": [{"from": "go", "to": "call"}, {"from": "call", "to": "last"}],
+    }
+    assert server.api("POST", "/workflows", document).status == 201
+    run = {"input": None, "wait": 10}
+    assert server.api("POST", "/workflows/mocked/run", run).json["state"] == "failed"
+    shown = ask(server, "GET", "/workflows/mocked/bench?node=call&run=1").json["bench"]
+    assert "connection_lost" in shown
+    assert 'class="attempts"' in shown
+    pin = {"id": "1", "kind": "set", "node": "call", "path": "pinned", "value": {"body": {"name": "Lamp"}}}
+    assert server.api("POST", "/workflows/mocked/operations", {"operations": [pin]}).status == 200
+    shown = ask(server, "GET", "/workflows/mocked/bench?node=call&run=1").json["bench"]
+    assert "Lamp" in shown
+    assert "connection_lost" not in shown
+    assert 'class="attempts"' not in shown
+    ran = server.api("POST", "/workflows/mocked/run", run).json
+    assert (ran["state"], ran["result"]) == ("completed", {"name": "Lamp"})
