@@ -323,6 +323,15 @@ class WorkflowRepository:
             raise NotFound(what="version", id=str(number))
         return _content(row)
 
+    async def version_of(self, workspace: str, workflow: str, content: int, at_us: int) -> int | None:
+        """The newest version that had this content at that time; None where no version had it."""
+        row = await self._database.row(
+            "SELECT max(number) AS number FROM versions "
+            "WHERE workspace_id = ? AND workflow_id = ? AND content_id = ? AND created <= ?",
+            (workspace, workflow, content, at_us),
+        )
+        return None if row is None else row["number"]
+
     async def unpublish(self, workspace: str, workflow: str) -> None:
         """Stop the triggers; accepted runs go on. Raises NotFound."""
         now = self._clock.now_us()

@@ -74,6 +74,11 @@ class History:
         """The content that a run is pinned to. Raises NotFound."""
         return (await self._content(workspace, execution)).document
 
+    async def version(self, workspace: str, execution: Execution) -> int | None:
+        """The version that a run ran; None where it ran a draft. Raises NotFound."""
+        content = await self._executions.content_of(workspace, execution.id)
+        return await self._workflows.version_of(workspace, execution.workflow, content, execution.created)
+
     async def plan(self, workspace: str, execution: str) -> Plan:
         """The compiled content of a run. Raises NotFound, WorkflowInvalid, MissingType."""
         return self._controller.plan(await self._content(workspace, execution))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 from msgspec import Struct
 
-from flowfuse.model import ExecutionDetail, NodeError, NodeRun
+from flowfuse.model import Attempt, ExecutionDetail, NodeError, NodeRun
 from flowfuse.pages.graph import GraphView, NodeView
 
 WIDTH = 1000
@@ -17,7 +18,7 @@ _TONES = {
     "done": "ok", "failed": "fail", "interrupted": "fail", "running": "run", "retrying": "retry",
     "waiting": "wait", "asking": "wait", "approving": "wait", "calling": "wait", "stopped": "idle",
 }  # fmt: skip
-_LOUDEST_LAST = ("idle", "ok", "wait", "run", "retry", "fail")
+_LOUDEST_LAST = ("pause", "idle", "ok", "wait", "run", "retry", "fail")
 
 
 class NodeState(Struct, frozen=True, kw_only=True):
@@ -47,11 +48,16 @@ class Rounds(Struct, frozen=True, kw_only=True):
 
 
 class Bar(Struct, frozen=True):
-    """A stretch of time on a row of the timeline."""
+    """A stretch of time on a row of the timeline: an attempt, or the pause after it."""
 
     x: float
     width: float
     tone: str
+    path: str = ""
+    attempt: int = 0
+    """0 where the node has no attempts."""
+    took: int | None = None
+    """None while it goes on, and where nobody knows."""
 
 
 class Row(Struct, frozen=True):
@@ -171,25 +177,46 @@ def _took(run: NodeRun) -> int:
 
 
 def _row(view: NodeView, runs: list[NodeRun], begin: int, span: int) -> Row:
-    bars = [bar for run in runs for bar in _bars(run, begin, span)]
+    scale = _Scale(begin, span)
+    bars = [bar for run in runs for bar in scale.bars(run)]
     return Row(view, _packed(bars), sum(_took(run) for run in runs if run.ended), len(runs))
 
 
-def _bars(run: NodeRun, begin: int, span: int) -> Iterable[Bar]:
-    """One bar an attempt, so that the pauses between retries stay visible as gaps."""
-    tone = _TONES.get(run.state, "ok")
-    if run.started is None:
-        return
-    for attempt in run.attempts[:-1]:
-        yield _bar(attempt.started, attempt.ended, begin, span, "retry")
-    last = run.attempts[-1].started if run.attempts else run.started
-    yield _bar(last, run.ended, begin, span, tone)
+class _Scale:
+    """Puts what a node did to its place on the timeline."""
 
+    def __init__(self, begin: int, span: int) -> None:
+        self._begin, self._span = begin, span
 
-def _bar(started: int, ended: int | None, begin: int, span: int, tone: str) -> Bar:
-    x = min(max(0.0, (started - begin) * WIDTH / span), WIDTH - 2.0)
-    end = WIDTH if ended is None else (ended - begin) * WIDTH / span
-    return Bar(round(x, 1), round(min(max(2.0, end - x), WIDTH - x), 1), tone)
+    def bars(self, run: NodeRun) -> Iterable[Bar]:
+        """A bar an attempt, and one for each pause before the next."""
+        if run.started is None:
+            return
+        tone = _TONES.get(run.state, "ok")
+        if not run.attempts:
+            yield self._bar(run, run.started, run.ended, tone)
+            return
+        for attempt, following in pairwise(run.attempts):
+            # Where the process died nobody knows when the attempt ended, and what came then was no pause.
+            yield self._bar(run, attempt.started, attempt.ended or attempt.started, "retry", attempt)
+            if attempt.ended is not None:
+                yield self._bar(run, attempt.ended, following.started, "pause", attempt)
+        last = run.attempts[-1]
+        if last.outcome != "failed" or run.state not in ("retrying", "stopped"):
+            yield self._bar(run, last.started, run.ended, tone, last)
+            return
+        yield self._bar(run, last.started, last.ended, "retry", last)
+        yield self._bar(run, last.ended or last.started, run.ended, "pause", last)
+
+    def _bar(
+        self, run: NodeRun, started: int, ended: int | None, tone: str, attempt: Attempt | None = None
+    ) -> Bar:
+        x = min(max(0.0, (started - self._begin) * WIDTH / self._span), WIDTH - 2.0)
+        end = WIDTH if ended is None else (ended - self._begin) * WIDTH / self._span
+        width = min(max(2.0, end - x), WIDTH - x)
+        number = attempt.number if attempt is not None else 0
+        took = ended - started if ended is not None and ended > started else None
+        return Bar(round(x, 1), round(width, 1), tone, run.path, number, took)
 
 
 def _packed(bars: list[Bar]) -> list[Bar]:

@@ -100,5 +100,6 @@ async def _run_page(
         detail=detail,
         graph=graph,
         view=view,
+        version=await history.version(workspace, detail.execution),
         tab=chosen_tab(request, TABS, "node"),
     )

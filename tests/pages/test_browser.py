@@ -69,7 +69,7 @@ class Site:
         view = run_view(detail, graph, NOW, query.get("node", ""), query.get("path", ""))
         return self.templates.render(
             template, workflow=self.workflow, execution=execution, detail=detail, graph=graph, view=view,
-            tab=query.get("tab", "node"), has_sheet="tab" in query,
+            version=None, tab=query.get("tab", "node"), has_sheet="tab" in query,
         )  # fmt: skip
 
 

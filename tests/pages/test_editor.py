@@ -281,7 +281,7 @@ def test_a_shown_run_leaves_the_reader_at_the_node_that_the_address_names(
     server.api("POST", f"/workflows/{flow}/run", {"input": None})
     open_editor(page, flow, "?run=1&node=chk")
     expect(page.locator("#states")).to_have_attribute("data-state", "failed")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)
     expect(page.locator("#form")).to_have_attribute("data-node", "chk")
     open_editor(page, flow, "?run=1")
     expect(page.locator("#form")).to_have_attribute("data-node", "stop")
@@ -362,6 +362,35 @@ def test_what_came_in_and_what_went_out_are_a_table_a_tree_json_or_a_schema(
     expect(page.locator("#bench .dh-id")).to_have_text("rows")
     expect(page.locator("#panel-node [data-view=table]:visible table")).to_have_count(2)
     expect(page.locator("#panel-node [data-show=schema]")).to_have_count(0)
+
+
+def test_each_attempt_is_told_by_itself(page: Page, server: LocalServer) -> None:
+    retry = {"attempts": 2, "initial": 1, "backoff": "fixed", "jitter": False}
+    call = {
+        "id": "call", "type": "action.http_request", "config": {"url": "http://127.0.0.1:9/x"}, "retry": retry,
+    }  # fmt: skip
+    nodes = [{"id": "go", "type": "trigger.manual"}, call]
+    flow = make(server, "attempts", {"nodes": nodes, "edges": [{"from": "go", "to": "call"}]})
+    run = server.api("POST", f"/workflows/{flow}/run", {"input": None, "wait": 10})
+    assert run.json["state"] == "failed"
+    page.goto(f"/workflows/{flow}/runs/1")
+    expect(page.locator(".topright")).to_contain_text("Draft")
+    attempts = page.locator("#panel-node .attempts li")
+    expect(attempts).to_have_count(2)
+    expect(page.locator("#panel-node")).to_contain_text("All attempts had the same input")
+    attempts.first.locator("summary").click()
+    expect(attempts.first).to_contain_text("connection_lost")
+    expect(attempts.first).to_contain_text(re.compile(r"Pause after it\s*1\.\d s"))
+    expect(attempts.last.locator("dl")).to_be_hidden()
+    page.get_by_role("tab", name="Timeline").click()
+    titles = page.locator("#panel-timeline rect title").all_text_contents()
+    assert any(re.fullmatch(r"HTTP request, attempt 2: .* ms", title) for title in titles), titles
+    assert any(re.fullmatch(r"HTTP request: pause of 1\.\d s after attempt 1", title) for title in titles), (
+        titles
+    )
+    open_editor(page, flow, "?run=1&node=call")
+    page.locator("#panel-node .attempts summary").first.click()
+    expect(page.locator("#panel-node .attempts li").first).to_contain_text("connection_lost")
 
 
 def test_a_deleted_workflow_is_taken_back_whole_on_the_page_that_follows(

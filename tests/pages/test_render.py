@@ -69,7 +69,12 @@ def test_run(
     graph = graph_view(workflow, catalogue)
     for node in ("", *(node.id for node in workflow.nodes)):
         detail = make_detail(execution)
-        context: dict[str, Any] = {"workflow": workflow, "execution": execution, "detail": detail}
+        context: dict[str, Any] = {
+            "workflow": workflow,
+            "execution": execution,
+            "detail": detail,
+            "version": 3,
+        }
         view = run_view(detail, graph, NOW, node)
         html = templates.render(template, **context, graph=graph, view=view, tab="node")
         check(html)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from flowfuse.model import Execution, ExecutionDetail, NodeError, NodeRun, Workflow
+from flowfuse.model import Attempt, Execution, ExecutionDetail, NodeError, NodeRun, Workflow
 from flowfuse.node import Catalogue
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.run_view import WIDTH, run_view
@@ -99,6 +99,49 @@ def test_the_timeline_has_no_row_for_what_did_not_run(
     assert [row.node.id for row in view.rows] == ["hook", "each", "check", "label"]
     assert all(bar.x >= 0 and bar.x + bar.width <= WIDTH for row in view.rows for bar in row.bars)
     assert [bar.tone for bar in view.rows[-1].bars] == ["ok", "ok", "fail"]
+
+
+def test_attempts_and_the_pauses_between_them_have_their_place_and_length(
+    workflow: Workflow, catalogue: Catalogue, make_execution: Make
+) -> None:
+    execution = make_execution("failed")  # took six seconds
+    start = execution.started or 0
+    attempts = [
+        Attempt(1, "failed", start, start + 600_000),
+        Attempt(2, "interrupted", start + 3_000_000),  # the process died: nobody knows when it ended
+        Attempt(3, "failed", start + 4_200_000, start + 6_000_000),
+    ]
+    run = NodeRun(
+        node="end", path="", state="failed", started=start, ended=start + 6_000_000, attempts=attempts
+    )
+    detail = ExecutionDetail(execution=execution, input=None, result=None, answer=None, seq=9, nodes=[run])
+    (row,) = run_view(detail, graph_view(workflow, catalogue), NOW).rows
+    assert [(bar.tone, bar.attempt, bar.x, bar.width, bar.took) for bar in row.bars] == [
+        ("pause", 1, 100.0, 400.0, 2_400_000),
+        ("retry", 1, 0.0, 100.0, 600_000),
+        ("retry", 2, 500.0, 2.0, None),
+        ("fail", 3, 700.0, 300.0, 1_800_000),
+    ]
+
+
+def test_while_a_next_attempt_is_waited_for_the_pause_grows(
+    workflow: Workflow, catalogue: Catalogue, make_execution: Make
+) -> None:
+    execution = make_execution("running")
+    start = execution.started or 0
+    run = NodeRun(
+        node="end",
+        path="",
+        state="retrying",
+        started=start,
+        attempts=[Attempt(1, "failed", start, start + 800_000)],
+    )
+    detail = ExecutionDetail(execution=execution, input=None, result=None, answer=None, seq=9, nodes=[run])
+    (row,) = run_view(detail, graph_view(workflow, catalogue), NOW).rows
+    assert [(bar.tone, bar.x, bar.width) for bar in row.bars] == [
+        ("pause", 100.0, 900.0),
+        ("retry", 0.0, 100.0),
+    ]
 
 
 def test_thousands_of_rounds_stay_a_thousand_bars(
