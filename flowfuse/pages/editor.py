@@ -38,6 +38,7 @@ from flowfuse.pages.sample import (
     sample,
 )
 from flowfuse.pages.values import shown_json, tree
+from flowfuse.sandbox.docs import members
 
 ONE = "/workflows/{workflow:str}"
 TABS = ("node", "timeline", "input", "problems")
@@ -130,7 +131,9 @@ async def palette_entries(request: Asked, catalogue: NamedDependency[Catalogue])
         }
         for f in library()
     ]
-    return answer({"nodes": palette(catalogue, language_of(request)), "functions": functions})
+    return answer(
+        {"nodes": palette(catalogue, language_of(request)), "functions": functions, "modules": members()}
+    )
 
 
 @get(f"{ONE}/settings", guards=[signed_in])

@@ -11,12 +11,38 @@ import sys
 from flowfuse.sandbox.modules import MAX_ARGUMENT, MODULES
 from flowfuse.sandbox.runner import DEFAULT_SECONDS, MAX_MEMORY, MAX_PRINTED
 
-NATIVE = (
-    "asyncio", "base64", "binascii", "bisect", "collections", "copy", "csv", "dataclasses", "datetime",
-    "decimal", "functools", "hashlib", "itertools", "json", "math", "random", "re", "time", "tomllib",
-    "typing", "unicodedata",
-)  # fmt: skip
-"""Modules that the dialect brings itself, as far as they are of use here."""
+NATIVE = {
+    "asyncio": "gather sleep",
+    "base64": "b64decode b64encode b32decode b32encode b16decode b16encode b85decode b85encode "
+    "standard_b64decode standard_b64encode urlsafe_b64decode urlsafe_b64encode",
+    "binascii": "hexlify unhexlify a2b_base64 a2b_hex b2a_base64 b2a_hex crc32",
+    "bisect": "bisect bisect_left bisect_right insort insort_left insort_right",
+    "collections": "Counter defaultdict deque namedtuple",
+    "copy": "copy deepcopy",
+    "csv": "reader DictReader writer DictWriter",
+    "dataclasses": "dataclass field is_dataclass",
+    "datetime": "date datetime time timedelta timezone",
+    "decimal": "Decimal getcontext localcontext ROUND_HALF_UP ROUND_HALF_EVEN ROUND_DOWN ROUND_UP "
+    "ROUND_FLOOR ROUND_CEILING",
+    "functools": "cache lru_cache partial reduce",
+    "hashlib": "md5 sha1 sha224 sha256 sha384 sha512 sha3_256 sha3_512 blake2b blake2s new pbkdf2_hmac",
+    "itertools": "accumulate chain combinations combinations_with_replacement compress count cycle "
+    "dropwhile filterfalse groupby islice pairwise permutations product repeat starmap takewhile tee "
+    "zip_longest",
+    "json": "dumps loads JSONDecodeError",
+    "math": "acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf "
+    "exp exp2 fabs factorial floor fmod fsum gamma gcd hypot inf isclose isfinite isinf isnan isqrt lcm "
+    "log log10 log1p log2 modf nan perm pi pow prod radians sin sinh sqrt tan tanh tau trunc",
+    "random": "random randint randrange choice choices sample shuffle uniform gauss triangular "
+    "expovariate betavariate",
+    "re": "compile search match fullmatch findall finditer split sub escape error IGNORECASE MULTILINE "
+    "DOTALL",
+    "time": "time sleep monotonic perf_counter strftime strptime gmtime localtime",
+    "tomllib": "loads TOMLDecodeError",
+    "typing": "Any Callable Dict List Literal Optional Sequence Tuple Union",
+    "unicodedata": "category combining is_normalized lookup name normalize",
+}
+"""Modules that the dialect brings itself, with what of them is of use here."""
 
 HAS: tuple[tuple[str, str], ...] = (
     ("`return` anywhere, at the top too", "for n in [1, 2]:\n    if n > 1:\n        return n"),
@@ -83,6 +109,12 @@ And these, as far as said; their functions take at most {argument:,} characters 
 
 {has_not}
 """
+
+
+def members() -> dict[str, list[str]]:
+    """All modules that code can import, with their members, for completion."""
+    own = {name: said.split() for name, (said, _) in MODULES.items()}
+    return {name: said.split() for name, said in NATIVE.items()} | own
 
 
 def page() -> str:

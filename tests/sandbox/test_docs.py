@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowfuse.errors import CodeError
-from flowfuse.sandbox.docs import HAS, HAS_NOT, NATIVE, page
+from flowfuse.sandbox.docs import HAS, HAS_NOT, NATIVE, members, page
 from flowfuse.sandbox.modules import MODULES
 from flowfuse.sandbox.runner import CodeRunner
 
@@ -41,5 +41,5 @@ async def test_every_module_can_be_imported(runner: CodeRunner) -> None:
 
 
 async def test_every_member_that_is_named_is_there(runner: CodeRunner) -> None:
-    for name, (members, _) in MODULES.items():
-        await runner.run(f"from {name} import {', '.join(members.split())}\n1", {})
+    for name, found in members().items():
+        await runner.run(f"from {name} import {', '.join(found)}\n1", {})

@@ -7,26 +7,20 @@ import 'monaco-editor/languages/definitions/python/register'
 const CHECK = 400 // after the last key
 const KEYWORDS = 'and as assert async await break class continue def elif else except False finally for from global if import in is lambda match None nonlocal not or pass raise return True try while'.split(' ')
 const BUILTINS = 'abs all any bool dict enumerate filter float format int isinstance len list map max min print range reversed round set sorted str sum tuple zip'.split(' ')
-const MODULES = {
-  asyncio: ['gather', 'sleep'], base64: ['b64encode', 'b64decode', 'urlsafe_b64encode', 'urlsafe_b64decode'], bisect: ['bisect_left', 'bisect_right', 'insort'], collections: ['Counter', 'defaultdict', 'deque', 'OrderedDict'], copy: ['copy', 'deepcopy'], csv: ['reader', 'DictReader'],
-  datetime: ['date', 'datetime', 'timedelta', 'timezone'], decimal: ['Decimal'], functools: ['reduce', 'partial', 'cache'], hashlib: ['sha256', 'sha1', 'md5'], hmac: ['new', 'digest', 'compare_digest'], html: ['escape', 'unescape'],
-  itertools: ['chain', 'groupby', 'islice', 'product', 'combinations', 'accumulate'], json: ['dumps', 'loads'], math: ['ceil', 'floor', 'sqrt', 'log', 'pi', 'isclose'], random: ['random', 'randint', 'choice', 'shuffle', 'sample'], re: ['match', 'search', 'findall', 'sub', 'split', 'compile'],
-  secrets: ['token_hex', 'token_urlsafe', 'compare_digest'], statistics: ['mean', 'fmean', 'median', 'mode', 'stdev', 'variance', 'quantiles'], string: ['ascii_letters', 'digits', 'punctuation'], textwrap: ['dedent', 'indent', 'wrap', 'fill', 'shorten'], time: ['sleep', 'time'],
-  unicodedata: ['normalize', 'category'], uuid: ['uuid4', 'uuid5'], xml: ['parse'], zoneinfo: ['convert', 'available_timezones'],
-}
 const METHODS = {
   text: 'upper lower strip split replace startswith endswith find join title splitlines encode isdigit removeprefix removesuffix format'.split(' '),
   list: 'append extend insert pop remove sort reverse index count copy'.split(' '),
   object: 'get keys values items pop update setdefault copy'.split(' '),
 }
 
-let context = { names: {} }
+let context = { names: {}, modules: {} }
 let prepared = false
 
-/** Open an editor over a text box. `inputs` gives the globals with samples, `check` the problems of a source. */
-export function open(box, { inputs, check, workerAddress }) {
+/** Open an editor over a text box. `inputs` gives the globals with samples, `modules` holds what can be imported,
+ *  `check` gives the problems of a source. */
+export function open(box, { inputs, modules, check, workerAddress }) {
   prepare(workerAddress)
-  context = { get names() { return inputs() } }
+  context = { modules, get names() { return inputs() } }
   const host = document.createElement('div')
   host.className = 'monaco'
   box.before(host)
@@ -93,19 +87,26 @@ function complete(model, position) {
   const item = (label, kind, detail = '', sort = '1') => ({ label, kind: monaco.languages.CompletionItemKind[kind], insertText: label, detail, range, sortText: sort + label })
   const key = /([\w.[\]"']+)\[["']\w*$/.exec(before)
   if (key) return { suggestions: Object.entries(valueOf(key[1]) ?? {}).map(([name, value]) => item(name, 'Field', shown(value), '0')) }
+  const { modules } = context
+  const taken = /^\s*from\s+([\w.]+)\s+import\s+(?:\w+\s*,\s*)*\w*$/.exec(before)
+  if (taken) return { suggestions: (modules[taken[1]] ?? []).map((name) => item(name, 'Function')) }
+  if (/^\s*(from|import)\s+[\w.]*$/.test(before)) {
+    const typed = /[\w.]*$/.exec(before)[0]
+    const whole = { ...range, startColumn: position.column - typed.length }
+    return { suggestions: Object.keys(modules).map((name) => ({ ...item(name, 'Module'), range: whole })) }
+  }
   const chain = /([\w.[\]"']+)\.\w*$/.exec(before)
   if (chain) {
-    if (MODULES[chain[1]]) return { suggestions: MODULES[chain[1]].map((name) => item(name, 'Function')) }
+    if (modules[chain[1]]) return { suggestions: modules[chain[1]].map((name) => item(name, 'Function')) }
     const value = valueOf(chain[1])
     const kind = typeof value === 'string' ? 'text' : Array.isArray(value) ? 'list' : value && typeof value === 'object' ? 'object' : null
     const names = kind ? METHODS[kind] : [...new Set(Object.values(METHODS).flat())]
     return { suggestions: names.map((name) => item(name, 'Method')) }
   }
-  if (/^\s*(from|import)\s+\w*$/.test(before)) return { suggestions: Object.keys(MODULES).map((name) => item(name, 'Module')) }
   return {
     suggestions: [
       ...Object.entries(context.names).map(([name, value]) => item(name, 'Variable', shown(value), '0')),
-      ...BUILTINS.map((name) => item(name, 'Function')), ...KEYWORDS.map((name) => item(name, 'Keyword', '', '2')), ...Object.keys(MODULES).map((name) => item(name, 'Module', 'import it first', '3')),
+      ...BUILTINS.map((name) => item(name, 'Function')), ...KEYWORDS.map((name) => item(name, 'Keyword', '', '2')), ...Object.keys(modules).map((name) => item(name, 'Module', 'import it first', '3')),
     ],
   }
 }

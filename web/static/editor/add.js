@@ -40,7 +40,8 @@ export class Palette {
 
   async #load() {
     const response = await ask('/palette')
-    const { nodes, functions } = await response.json()
+    const { nodes, functions, modules } = await response.json()
+    this.modules = modules
     this.#entries = nodes
     this.#functions = functions
   }

@@ -8,8 +8,8 @@ export class CodeField {
   #module
 
   /** `assets` holds the addresses of the editor's script, styles and worker. */
-  constructor(store, bench, assets) {
-    Object.assign(this, { store, bench, assets })
+  constructor(store, bench, palette, assets) {
+    Object.assign(this, { store, bench, palette, assets })
     document.addEventListener('form-shown', () => this.#show())
   }
 
@@ -20,9 +20,9 @@ export class CodeField {
     this.#open = undefined
     if (!box || matchMedia('(max-width: 860px)').matches) return
     this.#module ??= this.#load()
-    const { open } = await this.#module
+    const [{ open }] = await Promise.all([this.#module, this.palette.ready])
     if (!box.isConnected || this.#open?.box === box) return
-    const editor = open(box, { inputs: () => this.#inputs(), check: (source) => this.#check(source), workerAddress: this.assets.codeWorker })
+    const editor = open(box, { inputs: () => this.#inputs(), modules: this.palette.modules, check: (source) => this.#check(source), workerAddress: this.assets.codeWorker })
     this.#open = { box, editor }
   }
 
