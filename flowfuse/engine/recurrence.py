@@ -29,6 +29,14 @@ SHORTEST_US = 1_000_000
 GRACE_US = 300 * 1_000_000
 """Up to this late (or half a period, where that is less) a due time fires in any case."""
 _FIELDS = 5
+_ALLOWED = (
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31, L for the last"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("day of the week", "0 to 7 (0 and 7 are Sunday) or SUN to SAT"),
+)
+_FORMS = "all (*), lists (1,3), ranges (1-3) and steps (*/2)"
 # To cronsim `5-5/2` is `5/2`, which goes on to the end; to Vixie it is 5.
 _ONE_TO_ITSELF = re.compile(r"\b(\w+)-\1/\d+")
 # A clock is put on or back by an hour or two: as much earlier the search for the next moment begins, so that
@@ -166,10 +174,24 @@ def _check_cron(expression: str, zone: ZoneInfo) -> None:
         )
     try:
         first = next(_cron_moments(plain, zone.key, 0), None)
-    except CronSimError as error:
-        raise ScheduleInvalid(field="cron", reason=f"“{expression}”: {error}") from None
+    except CronSimError:
+        raise ScheduleInvalid(field="cron", reason=_why(plain)) from None
     if first is None:
         raise ScheduleInvalid(field="cron", reason=f"“{expression}” is never due")
+
+
+def _why(plain: str) -> str:
+    """Which field of an expression is wrong, and what it may be."""
+    from cronsim import CronSim, CronSimError
+
+    for index, (field, (name, allowed)) in enumerate(zip(plain.split(), _ALLOWED, strict=True)):
+        alone = ["*"] * _FIELDS
+        alone[index] = field
+        try:
+            CronSim(" ".join(alone), datetime.now(UTC))
+        except CronSimError:
+            return f"“{field}” is no {name}. Allowed: {allowed}, and of these {_FORMS}"
+    return f"“{plain}” is never due: none of its months has that day"
 
 
 def _cron_moments(expression: str, timezone: str, moment_us: int) -> Iterator[int]:

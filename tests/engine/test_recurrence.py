@@ -196,3 +196,19 @@ def test_words() -> None:
     assert parse_recurrence(every="15m", timezone="UTC", anchor_us=0).words() == "Every 15 minutes"
     assert parse_recurrence(every="1d", timezone="UTC", anchor_us=0).words() == "Every day"
     assert "09:00" in parse_recurrence(cron="0 9 * * 1-5", timezone="UTC", anchor_us=0).words()
+
+
+@pytest.mark.parametrize(
+    ("cron", "reason"),
+    [
+        ("61 * * * *", "“61” is no minute. Allowed: 0 to 59"),
+        ("0 25 * * *", "“25” is no hour. Allowed: 0 to 23"),
+        ("0 0 * 13 *", "“13” is no month. Allowed: 1 to 12"),
+        ("0 0 * * MUN", "“MUN” is no day of the week. Allowed: 0 to 7"),
+        ("0 0 31 2 *", "is never due"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_is_allowed(cron: str, reason: str) -> None:
+    with pytest.raises(ScheduleInvalid) as caught:
+        parse_recurrence(cron=cron, timezone="UTC", anchor_us=0)
+    assert reason in caught.value.parameters["reason"]
