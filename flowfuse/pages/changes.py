@@ -17,10 +17,13 @@ Kind = Literal["add", "chg", "del"]
 WORKFLOW = ""
 """Stands as a change's node where the workflow's own fields differ."""
 
-_DRAWN = ("position", "notes", "groups")
-"""Differences in these change no run."""
+_PLACES = ("position",)
+"""Where cards lie is no change."""
+_CANVAS = ("notes", "groups")
+"""Of the canvas as a whole: each is one field."""
 _OWN_WORDS = {
     "name": "Name", "description": "Description", "folder": "Folder", "tags": "Tags",
+    "notes": "Notes", "groups": "Groups",
     "settings.timezone": "Time zone", "settings.variables": "Variables", "settings.timeout": "Time limit",
 }  # fmt: skip
 _NODE_WORDS = {
@@ -29,6 +32,10 @@ _NODE_WORDS = {
     "on_interrupted": "When interrupted", "disabled": "Switched off", "pinned": "Pinned output",
     "notes": "Notes",
 }  # fmt: skip
+
+
+Difference = tuple[str, str | None, str | None]
+"""A path with what was there and what is."""
 
 
 class FieldChange(Struct, frozen=True):
@@ -92,12 +99,35 @@ def _change(
 
 
 def _own_fields(old: Workflow, new: Workflow) -> list[FieldChange]:
-    pairs = _differences(_flat(_plain(old)), _flat(_plain(new)))
-    return [
-        FieldChange(path, _OWN_WORDS.get(path, path.rpartition(".")[2]), before, after)
-        for path, before, after in pairs
-        if path.partition(".")[0] not in ("nodes", "edges", "id", "format", *_DRAWN)
+    before, after = _plain(old), _plain(new)
+    fields = [
+        pair
+        for pair in _differences(_flat(before), _flat(after))
+        if pair[0].partition(".")[0] not in ("nodes", "edges", "id", "format", *_CANVAS)
     ]
+    return [
+        FieldChange(path, _OWN_WORDS.get(path, path.rpartition(".")[2]), was, now)
+        for path, was, now in [*fields, *_on_canvas(before, after)]
+    ]
+
+
+def _on_canvas(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
+    """Notes and groups by what is written on them; where that is the same, by all that is kept of them."""
+    pairs: list[Difference] = []
+    for key in _CANVAS:
+        before, after = old.get(key), new.get(key)
+        if before == after:
+            continue
+        said = _written(before), _written(after)
+        if said[0] == said[1]:
+            said = _text(before) if before else None, _text(after) if after else None
+        pairs.append((key, *said))
+    return pairs
+
+
+def _written(kept: dict[str, dict[str, Any]] | None) -> str | None:
+    texts = [str(each.get("text") or each.get("name") or "") for each in (kept or {}).values()]
+    return "\n".join(texts) or None
 
 
 def _node_fields(old: Node, new: Node, node_type: NodeType | None) -> list[FieldChange]:
@@ -106,7 +136,7 @@ def _node_fields(old: Node, new: Node, node_type: NodeType | None) -> list[Field
     return [
         FieldChange(path, _label(path, titles), before, after)
         for path, before, after in pairs
-        if path not in ("id", "version") and path.partition(".")[0] not in _DRAWN
+        if path not in ("id", "version") and path.partition(".")[0] not in _PLACES
     ]
 
 
@@ -132,7 +162,7 @@ def _flat(plain: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
     pairs = []
     for key in [*new, *(key for key in old if key not in new)]:
         before = _text(old[key]) if key in old else None

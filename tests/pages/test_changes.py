@@ -26,7 +26,26 @@ def compare(catalogue: Catalogue, **new: Any) -> list[Change]:
 
 def test_nothing_differs_where_only_cards_were_moved(catalogue: Catalogue) -> None:
     moved = [{**node, "position": {"x": 1, "y": 2}} for node in BASE["nodes"]]
-    assert compare(catalogue, nodes=moved, notes={"n": {"text": "hm"}}) == []
+    assert compare(catalogue, nodes=moved) == []
+
+
+def test_notes_and_groups_of_the_canvas_are_a_field_each(catalogue: Catalogue) -> None:
+    note = {"text": "Mind the tax", "x": 0, "y": 0}
+    group = {"name": "Ships", "nodes": ["log"]}
+    (change,) = compare(catalogue, notes={"n": note}, groups={"g": group})
+    assert [(f.path, f.label, f.before, f.after) for f in change.fields] == [
+        ("notes", "Notes", None, "Mind the tax"),
+        ("groups", "Groups", None, "Ships"),
+    ]
+
+
+def test_a_note_that_was_only_moved_differs_too(catalogue: Catalogue) -> None:
+    old, new = (
+        msgspec.convert({**BASE, "notes": {"n": {"text": "a", "x": x, "y": 0}}}, Workflow) for x in (0, 40)
+    )
+    ((field,),) = (change.fields for change in changes(old, new, catalogue))
+    assert field.label == "Notes"
+    assert field.before != field.after
 
 
 def test_a_changed_field_is_named_by_its_title_with_both_values(catalogue: Catalogue) -> None:
