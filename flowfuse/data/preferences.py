@@ -37,8 +37,8 @@ class HistorySettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 0
     keep_bytes: Annotated[
         int,
-        setting("Largest size of the database (bytes)", "Over it, the oldest runs are removed, of whichever "
-                "workspace. 0: any size.", ge=0, le=10**15),
+        setting("Largest size of the database", "Over it, the oldest runs are removed, of whichever "
+                "workspace. 0: any size.", ge=0, le=10**15, extra_json_schema={"unit": "bytes"}),
     ] = 0  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def describe(
         if not settable(key, workspace):
             continue
         group, name = key.split(".")
-        meta = next(m for m in hint.__metadata__ if isinstance(m, Meta))
+        meta = _meta(hint)
         described.append(
             {
                 "key": key,
@@ -180,9 +180,22 @@ def describe(
                 "default": defaults[group][name],
                 "value": plain[group][name],
                 "changed": key in changed,
+                "unit": unit_of(hint),
+                "least": meta.ge,
+                "most": meta.le,
             }
         )
     return described
+
+
+def unit_of(hint: Any) -> str:
+    """What a setting counts, where people write it otherwise than as a number: `bytes`."""
+    unit: str = (_meta(hint).extra_json_schema or {}).get("unit", "")
+    return unit
+
+
+def _meta(hint: Any) -> Meta:
+    return next(m for m in hint.__metadata__ if isinstance(m, Meta))
 
 
 def _kind_name(hint: Any) -> str:
@@ -194,8 +207,20 @@ def _kind_name(hint: Any) -> str:
 def _check(key: str, value: Any) -> None:
     try:
         msgspec.convert(value, keys()[key])
-    except msgspec.ValidationError as error:
-        raise RequestInvalid(field=key, reason=f"{value!r}: {error}") from None
+    except msgspec.ValidationError:
+        shown = msgspec.json.encode(value).decode()[:80]
+        raise RequestInvalid(field=key, reason=f"{shown} is not {_wanted(keys()[key])}") from None
+
+
+def _wanted(hint: Any) -> str:
+    """What a setting takes, as a person would say it."""
+    kind, meta = _kind_name(hint), _meta(hint)
+    if kind == "bool":
+        return "true or false"
+    if kind == "list":
+        return "a list of texts"
+    noun = "a whole number" if kind == "int" else "a number"
+    return f"{noun} from {meta.ge:,} to {meta.le:,}"
 
 
 def _assembled(changed: Mapping[str, Any]) -> Preferences:

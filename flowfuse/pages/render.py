@@ -94,6 +94,7 @@ def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environme
         count=words.count,
         safe_svg=_drawn,
         size=jinja2.pass_context(_size),
+        typed_size=jinja2.pass_context(_typed_size),
         twice=lambda value: (value, value),
         initials=words.initials,
         instant=jinja2.pass_context(_instant),
@@ -120,6 +121,10 @@ def _drawn(picture: str) -> Any:
     from markupsafe import Markup
 
     return Markup(picture)
+
+
+def _typed_size(context: jinja2.runtime.Context, number: int) -> str:
+    return words.typed_size(number, context["language"])
 
 
 def _size(context: jinja2.runtime.Context, number: int) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from flowfuse import __version__
 from flowfuse.data.backup import Backups
-from flowfuse.data.preferences import PreferenceStore, describe, keys, settable
+from flowfuse.data.preferences import PreferenceStore, describe, keys, settable, unit_of
 from flowfuse.data.storage import Storage, Usage
 from flowfuse.errors import NotFound, RequestInvalid
 from flowfuse.pages.about import libraries
@@ -22,9 +22,11 @@ from flowfuse.pages.audit_trail import note
 from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import check_first_workspace, identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.identity import Identity
-from flowfuse.pages.language import say
+from flowfuse.pages.language import LANGUAGES, say
 from flowfuse.pages.notices import back
 from flowfuse.pages.page import language_of, page, refused
+from flowfuse.pages.settings_index import Entry, found_entries
+from flowfuse.pages.words import bytes_of
 
 Asked = Request[Any, Any, Any]
 HERE = "/settings"
@@ -79,21 +81,22 @@ def places(identity: Identity, language: str) -> list[Place]:
 async def settings_home(request: Asked, preferences: NamedDependency[PreferenceStore]) -> Response[Any]:
     """What is searched for, else what was changed, else the first place."""
     identity, language = identity_of(request), language_of(request)
+    may_change = identity.may("administer")
     wanted = request.query_params.get("q", "").strip()[:100]
     shown = places(identity, language)
-    if not identity.may("administer"):
+    if not may_change and not wanted:
         return Redirect(f"{HERE}/{shown[0].group}", status_code=303)
-    rows = await _rows(identity.workspace, preferences)
+    rows = await _rows(identity.workspace, preferences) if may_change else []
+    found: list[Entry] = []
     if wanted:
         words = wanted.lower().split()
-        rows = [row for row in rows if all(word in _text(row, language) for word in words)]
-        shown_places = [place for place in shown if all(word in place.title.lower() for word in words)]
+        rows = [row for row in rows if all(word in _text(row) for word in words)]
+        found = [*_as_entries(shown, words), *found_entries(wanted, identity)]
     else:
         rows = sorted(rows, key=lambda row: not row["changed"])
-        shown_places = []
     return page(
         request, "settings.html", places=shown, group="", rows=rows, q=wanted,
-        found_places=shown_places, field="", wrong="", given="", usage=None, backups=None,
+        found=found, field="", wrong="", given="", usage=None, backups=None,
     )  # fmt: skip
 
 
@@ -126,7 +129,7 @@ async def _shown(
     shown: dict[str, Any] = {"field": "", "wrong": "", "given": "", **wrong}
     return page(
         request, "settings.html", places=places(identity_of(request), language_of(request)), group=group,
-        rows=rows, q="", found_places=[], usage=usage, backups=kept, **shown,
+        rows=rows, q="", found=[], usage=usage, backups=kept, **shown,
     )  # fmt: skip
 
 
@@ -166,12 +169,21 @@ def _value(form: SettingForm) -> Any:
         return text == "true"
     if getattr(kind, "__origin__", kind) is list:
         return [each for each in text.replace(",", "\n").split() if each]
+    if unit_of(hint) == "bytes":
+        return _bytes_of(form.key, text)
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError:
         raise RequestInvalid(
             field=form.key, reason=f"“{text[:80]}” is no {_KINDS.get(kind, 'value')}"
         ) from None
+
+
+def _bytes_of(key: str, text: str) -> int:
+    size = bytes_of(text)
+    if size is None:
+        raise RequestInvalid(field=key, reason=f"“{text[:80]}” is no size such as 2 GB or 500 MB")
+    return size
 
 
 _KINDS = {int: "whole number", float: "number"}
@@ -199,6 +211,15 @@ async def _rows(workspace: str, preferences: PreferenceStore) -> list[dict[str, 
     return describe(await preferences.get(workspace), changed, workspace)
 
 
-def _text(row: dict[str, Any], language: str) -> str:
-    own = f"{row['key']} {row['title']} {row['description']}"
-    return f"{own} {say(language, row['title'])} {say(language, row['description'])}".lower()
+def _text(row: dict[str, Any]) -> str:
+    said = (say(language, row[part]) for part in ("title", "description") for language in LANGUAGES)
+    return " ".join([row["key"], row["group"], row["title"], row["description"], *said]).lower()
+
+
+def _as_entries(shown: list[Place], words: list[str]) -> list[Entry]:
+    """The groups of settings whose names fit; what has a page of its own is in the index."""
+    return [
+        Entry(f"{HERE}/{place.group}", place.title, "")
+        for place in shown
+        if place.group not in _OWN_PAGES and all(word in place.title.lower() for word in words)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -41,6 +42,7 @@ STATES = {
 
 PORT_WORDS = {"true": "yes", "false": "no", "default": "else"}
 """What the ports of a condition are called where people read them."""
+_SIZE = re.compile(r"(?P<number>\d{1,15}(?:[.,]\d{1,6})?)\s*(?P<unit>|bytes?|[kmgt](?:i?b)?)", re.IGNORECASE)
 
 
 def way(port: str) -> str:
@@ -75,6 +77,26 @@ def size(number: int, language: str = "en") -> str:
         shown, unit = shown / 1000, larger
     text = f"{shown:.0f}" if unit == "bytes" or shown >= 100 else f"{shown:.1f}"
     return f"{text.replace('.', ',') if language == 'de' else text} {unit}"
+
+
+def typed_size(number: int, language: str = "en") -> str:
+    """Bytes as people type them, exactly: `2 GB`, `1.5 MB`; what is no round number stays one."""
+    for unit, each in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= each and number % (each // 1000) == 0:
+            text = f"{number / each:.3f}".rstrip("0").rstrip(".")
+            return f"{text.replace('.', ',') if language == 'de' else text} {unit}"
+    return str(number)
+
+
+def bytes_of(text: str) -> int | None:
+    """The number of bytes that a typed size means: `2 GB`, `1,5 gb`, `500 MiB`, `2000000`."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        return None
+    unit = found["unit"].lower()
+    base = 1024 if unit.endswith("ib") else 1000
+    power = "kmgt".find(unit[0]) + 1 if unit else 0
+    return int(float(found["number"].replace(",", ".")) * base**power)
 
 
 def agent_words(agent: str) -> str:
