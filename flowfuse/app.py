@@ -329,6 +329,7 @@ class Engine:
             await self.clock.sleep(COLLECT_EVERY)
             await self.queue.forget_deliveries(self.clock.now_us())
             await self.trash.empty_old()
+            await self.vault.forget_old()
             await self.retention.collect()
 
     async def _watch_health(self) -> None:

@@ -360,12 +360,13 @@ class Fire(Struct, frozen=True, kw_only=True):
 
 
 class Version(Struct, frozen=True, kw_only=True):
-    """An immutable state of a workflow, made by publish."""
+    """An immutable state of a workflow. `author` is empty where it was made before that was noted."""
 
     number: int
     hash: str
     created: int
     note: str
+    author: str = ""
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,8 @@ OWNER_NAME = "Owner"
 LONGEST_NAME = 100
 _EMAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]{1,190}")
 _USER = """u.id, u.workspace_id, u.email, u.name, u.password IS NOT NULL AS has_password,
- u.totp IS NOT NULL AS has_totp, u.issuer, u.language, u.theme, u.created"""
+ u.totp IS NOT NULL AS has_totp, u.issuer, u.language, u.theme, u.single_keys,
+ u.toured, u.created"""
 
 
 class User(Struct, frozen=True, kw_only=True):
@@ -37,6 +38,8 @@ class User(Struct, frozen=True, kw_only=True):
     single_sign_on: bool
     language: str
     theme: str
+    single_keys: bool
+    toured: bool
     created: int
 
 
@@ -370,5 +373,7 @@ def _user(row: sqlite3.Row) -> User:
         single_sign_on=row["issuer"] is not None,
         language=row["language"],
         theme=row["theme"],
+        single_keys=bool(row["single_keys"]),
+        toured=bool(row["toured"]),
         created=row["created"],
     )

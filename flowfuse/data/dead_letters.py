@@ -99,6 +99,22 @@ class DeadLetters:
             raise Conflict(reason="Only a production run that failed is a dead letter")
         await self._database.write(self.settle(workspace, raw, "discarded", None))
 
+    async def take_back(self, workspace: str, executions: Sequence[str]) -> int:
+        """Undo of `discard`: how many of them are dead letters again."""
+        known = [raw for raw in map(id_bytes, executions) if raw is not None]
+
+        def write(connection: sqlite3.Connection) -> int:
+            return sum(
+                connection.execute(
+                    "DELETE FROM dead_letters WHERE execution_id = ? AND workspace_id = ? "
+                    "AND outcome = 'discarded'",
+                    (raw, workspace),
+                ).rowcount
+                for raw in known
+            )
+
+        return int(await self._database.write(write))
+
     def settle(
         self, workspace: str, execution: bytes, outcome: str, following: bytes | None
     ) -> Callable[[sqlite3.Connection], None]:

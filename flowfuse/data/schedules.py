@@ -124,7 +124,7 @@ def replace_schedules(
     )
     for schedule in schedules:
         old = before.get(schedule.node)
-        recurrence, next_due, paused = schedule.recurrence, schedule.next_due, False
+        recurrence, next_due, paused = schedule.recurrence, schedule.next_due, schedule.paused
         if old is not None:
             paused = bool(old["paused"])
             if _unanchored(old["recurrence"]) == _unanchored(recurrence) and old["next_due"] is not None:

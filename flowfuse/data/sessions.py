@@ -31,7 +31,7 @@ _INSERT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _FIND = """SELECT s.id, s.workspace_id, s.user_id, s.ip, s.agent, s.created, s.seen, s.expires,
- u.name, u.language, u.theme, m.role, w.name AS workspace_name FROM sessions s
+ u.name, u.language, u.theme, u.single_keys, m.role, w.name AS workspace_name FROM sessions s
  JOIN workspaces w ON w.workspace_id = s.workspace_id
  JOIN users u ON u.id = s.user_id
  JOIN members m ON m.user_id = s.user_id AND m.workspace_id = s.workspace_id"""
@@ -58,6 +58,7 @@ class Session(Struct, frozen=True, kw_only=True):
     role: str
     language: str
     theme: str
+    single_keys: bool
     ip: str
     agent: str
     created: int
@@ -243,6 +244,7 @@ def _session(row: sqlite3.Row) -> Session:
         role=row["role"],
         language=row["language"],
         theme=row["theme"],
+        single_keys=bool(row["single_keys"]),
         ip=row["ip"],
         agent=row["agent"],
         created=row["created"],

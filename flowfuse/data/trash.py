@@ -14,7 +14,11 @@ from flowfuse.errors import Conflict, NotFound
 
 KEPT_US = 30 * 86400 * 1_000_000
 _LONGEST = 62
-_COLUMNS = "workspace_id, workflow_id, name, folder, draft, seq, field_versions, versions, created, at"
+_WITH_AUTHOR = 5
+_COLUMNS = (
+    "workspace_id, workflow_id, name, folder, draft, seq, field_versions, versions, created, at, published, "
+    "paused"
+)
 
 
 class Trashed(Struct, frozen=True, kw_only=True):
@@ -27,6 +31,14 @@ class Trashed(Struct, frozen=True, kw_only=True):
     versions: int
     at: int
     until: int
+
+
+class Restored(Struct, frozen=True):
+    """What came back: its id, the version that was live, and whose schedules stood still."""
+
+    workflow: str
+    published: int | None
+    paused: list[str]
 
 
 class Trash:
@@ -55,12 +67,12 @@ class Trash:
             for row in rows
         ]
 
-    async def restore(self, workspace: str, number: int) -> str:
-        """Bring a workflow back, as it was but unpublished; its id. Raises NotFound, Conflict."""
+    async def restore(self, workspace: str, number: int) -> Restored:
+        """Bring a workflow back, as it was but unpublished. Raises NotFound, Conflict."""
         _check(number)
         now = self._clock.now_us()
 
-        def bring_back(connection: sqlite3.Connection) -> str:
+        def bring_back(connection: sqlite3.Connection) -> Restored:
             row = connection.execute(
                 f"DELETE FROM trash WHERE workspace_id = ? AND number = ? RETURNING {_COLUMNS}",
                 (workspace, number),
@@ -73,9 +85,10 @@ class Trash:
                 raise Conflict(
                     reason=f"There is a workflow “{row['workflow_id']}” again; delete that one first"
                 ) from None
-            return str(row["workflow_id"])
+            return Restored(row["workflow_id"], row["published"], msgspec.json.decode(row["paused"]))
 
-        return str(await self._database.write(bring_back))
+        restored: Restored = await self._database.write(bring_back)
+        return restored
 
     async def newest(self, workspace: str, workflow: str) -> int:
         """The number of what was deleted last under an id. Raises NotFound."""
@@ -119,14 +132,20 @@ def _check(number: int) -> None:
 def put_in_trash(connection: sqlite3.Connection, workspace: str, workflow: str, now: int) -> None:
     """Within the commit that removes a workflow: keep all of it."""
     versions = connection.execute(
-        "SELECT number, content_id, note, created FROM versions WHERE workspace_id = ? AND workflow_id = ?",
+        "SELECT number, content_id, note, created, author FROM versions "
+        "WHERE workspace_id = ? AND workflow_id = ?",
+        (workspace, workflow),
+    ).fetchall()
+    paused = connection.execute(
+        "SELECT node FROM schedules WHERE workspace_id = ? AND workflow_id = ? AND paused = 1",
         (workspace, workflow),
     ).fetchall()
     kept = msgspec.json.encode([tuple(row) for row in versions]).decode()
+    stood_still = msgspec.json.encode([row["node"] for row in paused]).decode()
     connection.execute(
         f"INSERT INTO trash ({_COLUMNS}) SELECT workspace_id, id, name, folder, draft, seq, field_versions, "
-        "?, created, ? FROM workflows WHERE workspace_id = ? AND id = ?",
-        (kept, now, workspace, workflow),
+        "?, created, ?, published, ? FROM workflows WHERE workspace_id = ? AND id = ?",
+        (kept, now, stood_still, workspace, workflow),
     )
 
 
@@ -141,7 +160,12 @@ def _insert(connection: sqlite3.Connection, row: sqlite3.Row, now: int) -> None:
          row["seq"] + 1, row["field_versions"], row["created"], now),
     )  # fmt: skip
     connection.executemany(
-        "INSERT INTO versions (workspace_id, workflow_id, number, content_id, note, created) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        [(*key, *version) for version in msgspec.json.decode(row["versions"])],
+        "INSERT INTO versions (workspace_id, workflow_id, number, content_id, note, created, author) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(*key, *_with_author(version)) for version in msgspec.json.decode(row["versions"])],
     )
+
+
+def _with_author(version: list[object]) -> list[object]:
+    """A version as it was kept; what was deleted before authors were noted has none."""
+    return version if len(version) == _WITH_AUTHOR else [*version, ""]

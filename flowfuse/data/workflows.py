@@ -250,6 +250,7 @@ class WorkflowRepository:
         hooks: Sequence[tuple[str, str]],
         schedules: Sequence[Schedule],
         note: str,
+        author: str = "",
     ) -> Version:
         """Make the draft's content the next version, and let its triggers fire.
 
@@ -264,27 +265,34 @@ class WorkflowRepository:
             _current_seq(connection, workspace, name)
             content = _freeze(connection, workspace, plain, digest)
             connection.execute(
-                "DELETE FROM hooks WHERE workspace_id = ? AND workflow_id = ?", (workspace, name)
-            )
-            connection.execute(
                 "DELETE FROM operations WHERE workspace_id = ? AND workflow_id = ? AND at < ?",
                 (workspace, name, now - OPERATION_US),
             )
-            for path, node in hooks:
-                _claim_hook(connection, workspace, path, name, node)
-            number = _add_version(connection, workspace, name, content, note, now)
-            replace_schedules(connection, workspace, name, schedules, now)
-            connection.execute(
-                "UPDATE workflows SET published = ?, active = 1, updated = ? "
-                "WHERE workspace_id = ? AND id = ?",
-                (number, now, workspace, name),
-            )
+            number = _add_version(connection, workspace, name, content, note, author, now)
+            _go_live(connection, workspace, name, number, hooks, schedules, now)
             return number
 
         number = int(await self._database.write(insert))
-        return Version(number=number, hash=digest.hex(), created=now, note=note)
+        return Version(number=number, hash=digest.hex(), created=now, note=note, author=author)
 
-    async def keep_version(self, workspace: str, workflow: Workflow, note: str) -> Version:
+    async def go_live(
+        self,
+        workspace: str,
+        workflow: str,
+        number: int,
+        hooks: Sequence[tuple[str, str]],
+        schedules: Sequence[Schedule],
+    ) -> None:
+        """Let the triggers fire a version that is there. Raises NotFound, Conflict as `publish` does."""
+        now = self._clock.now_us()
+
+        def update(connection: sqlite3.Connection) -> None:
+            _current_seq(connection, workspace, workflow)
+            _go_live(connection, workspace, workflow, number, hooks, schedules, now)
+
+        await self._database.write(update)
+
+    async def keep_version(self, workspace: str, workflow: Workflow, note: str, author: str = "") -> Version:
         """Keep a state as the next version without publishing it. Raises NotFound."""
         plain = document.to_json(workflow)
         digest = hashlib.sha256(plain).digest()
@@ -293,10 +301,10 @@ class WorkflowRepository:
         def insert(connection: sqlite3.Connection) -> int:
             _current_seq(connection, workspace, name)
             content = _freeze(connection, workspace, plain, digest)
-            return _add_version(connection, workspace, name, content, note, now)
+            return _add_version(connection, workspace, name, content, note, author, now)
 
         number = int(await self._database.write(insert))
-        return Version(number=number, hash=digest.hex(), created=now, note=note)
+        return Version(number=number, hash=digest.hex(), created=now, note=note, author=author)
 
     async def rename_version(self, workspace: str, workflow: str, number: int, note: str) -> None:
         """Give a version another name. Raises NotFound."""
@@ -363,13 +371,19 @@ class WorkflowRepository:
     async def versions(self, workspace: str, workflow: str) -> Sequence[Version]:
         """The published versions, newest first."""
         rows = await self._database.rows(
-            "SELECT v.number, c.hash, v.created, v.note FROM versions v "
+            "SELECT v.number, c.hash, v.created, v.note, v.author FROM versions v "
             "JOIN contents c ON c.id = v.content_id "
             "WHERE v.workspace_id = ? AND v.workflow_id = ? ORDER BY v.number DESC",
             (workspace, workflow),
         )
         return [
-            Version(number=r["number"], hash=bytes(r["hash"]).hex(), created=r["created"], note=r["note"])
+            Version(
+                number=r["number"],
+                hash=bytes(r["hash"]).hex(),
+                created=r["created"],
+                note=r["note"],
+                author=r["author"],
+            )
             for r in rows
         ]
 
@@ -502,7 +516,13 @@ def _freeze(connection: sqlite3.Connection, workspace: str, plain: bytes, digest
 
 
 def _add_version(
-    connection: sqlite3.Connection, workspace: str, workflow: str, content: int, note: str, now: int
+    connection: sqlite3.Connection,
+    workspace: str,
+    workflow: str,
+    content: int,
+    note: str,
+    author: str,
+    now: int,
 ) -> int:
     found = connection.execute(
         "SELECT ifnull(max(number), 0) FROM versions WHERE workspace_id = ? AND workflow_id = ?",
@@ -510,11 +530,30 @@ def _add_version(
     ).fetchone()
     number = int(found[0]) + 1
     connection.execute(
-        "INSERT INTO versions (workspace_id, workflow_id, number, content_id, note, created) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (workspace, workflow, number, content, note, now),
+        "INSERT INTO versions (workspace_id, workflow_id, number, content_id, note, author, created) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (workspace, workflow, number, content, note, author, now),
     )
     return number
+
+
+def _go_live(
+    connection: sqlite3.Connection,
+    workspace: str,
+    workflow: str,
+    number: int,
+    hooks: Sequence[tuple[str, str]],
+    schedules: Sequence[Schedule],
+    now: int,
+) -> None:
+    connection.execute("DELETE FROM hooks WHERE workspace_id = ? AND workflow_id = ?", (workspace, workflow))
+    for path, node in hooks:
+        _claim_hook(connection, workspace, path, workflow, node)
+    replace_schedules(connection, workspace, workflow, schedules, now)
+    connection.execute(
+        "UPDATE workflows SET published = ?, active = 1, updated = ? WHERE workspace_id = ? AND id = ?",
+        (number, now, workspace, workflow),
+    )
 
 
 def _claim_hook(connection: sqlite3.Connection, workspace: str, path: str, workflow: str, node: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -152,22 +153,40 @@ class Drafts:
         await self._workflows.delete(workspace, name)
         self._triggers_changed(workspace, name)
 
-    async def publish(self, workspace: str, name: str, note: str = "") -> Version:
+    async def publish(self, workspace: str, name: str, note: str = "", author: str = "") -> Version:
         """Make the draft the version that triggers fire. Raises WorkflowInvalid, Conflict, NotFound."""
         draft = await self._workflows.get(workspace, name)
         self._must_run(draft.document)
         pinned = self._with_versions(draft.document)
         schedules = schedules_of(workspace, pinned, self._clock.now_us())
-        version = await self._workflows.publish(workspace, pinned, webhooks_of(pinned), schedules, note)
+        version = await self._workflows.publish(
+            workspace, pinned, webhooks_of(pinned), schedules, note, author
+        )
         self._triggers_changed(workspace, name)
         return version
 
-    async def keep(self, workspace: str, name: str, note: str) -> Version:
+    async def go_live(self, workspace: str, name: str, number: int, paused: Collection[str] = ()) -> None:
+        """Let triggers fire a version that is there, as before it was unpublished.
+
+        `paused`: nodes whose schedules stand still. Raises NotFound, WorkflowInvalid, Conflict.
+        """
+        found = (await self._workflows.version(workspace, name, number)).document
+        self._must_run(found)
+        schedules = [
+            msgspec.structs.replace(schedule, paused=True) if schedule.node in paused else schedule
+            for schedule in schedules_of(workspace, found, self._clock.now_us())
+        ]
+        await self._workflows.go_live(workspace, name, number, webhooks_of(found), schedules)
+        self._triggers_changed(workspace, name)
+
+    async def keep(self, workspace: str, name: str, note: str, author: str = "") -> Version:
         """Keep the draft as it is as a version with a name, without publishing it. Raises NotFound."""
         draft = await self._workflows.get(workspace, name)
-        return await self._workflows.keep_version(workspace, self._with_versions(draft.document), note)
+        return await self._workflows.keep_version(
+            workspace, self._with_versions(draft.document), note, author
+        )
 
-    async def restore(self, workspace: str, name: str, number: int) -> Draft:
+    async def restore(self, workspace: str, name: str, number: int, author: str = "") -> Draft:
         """Make the draft what a version was. What it was till now is kept as a version, so nothing is lost.
 
         Raises NotFound.
@@ -177,7 +196,7 @@ class Drafts:
         newest = next(iter(await self._workflows.versions(workspace, name)), None)
         current = self._with_versions(draft.document)
         if newest is None or newest.hash != document.digest(current).hex():
-            await self._workflows.keep_version(workspace, current, f"Before v{number} was restored")
+            await self._workflows.keep_version(workspace, current, f"Before v{number} was restored", author)
         return await self.save(workspace, name, content.document, draft.summary.seq)
 
     async def unpublish(self, workspace: str, name: str) -> None:

@@ -25,6 +25,8 @@ _KEYS = (
     "UNION SELECT key_id FROM credentials"
 )
 """The keys that what is kept needs; of credentials from before it was noted, their own."""
+_COLUMNS = "workspace_id, id, name, kind, hosts, sealed, key_id, created, updated"
+KEPT_US = 86400 * 1_000_000
 _NOTE_KEY = "INSERT OR IGNORE INTO meta (workspace_id, key, value) VALUES ('', 'key_id', ?)"
 
 
@@ -151,16 +153,53 @@ class CredentialVault:
         return found[0]
 
     async def delete(self, workspace: str, id: str) -> None:
-        """Forget a credential. Raises NotFound."""
-        count = await self._database.write(
-            lambda connection: (
-                connection.execute(
-                    "DELETE FROM credentials WHERE workspace_id = ? AND id = ?", (workspace, id)
-                ).rowcount
+        """Take a credential away; for a day it can be brought back as it was. Raises NotFound."""
+        now = self._clock.now_us()
+
+        def move(connection: sqlite3.Connection) -> int:
+            connection.execute("DELETE FROM deleted_credentials WHERE at < ?", (now - KEPT_US,))
+            connection.execute(
+                f"INSERT OR REPLACE INTO deleted_credentials ({_COLUMNS}, at) "
+                f"SELECT {_COLUMNS}, ? FROM credentials WHERE workspace_id = ? AND id = ?",
+                (now, workspace, id),
             )
-        )
-        if not count:
+            return connection.execute(
+                "DELETE FROM credentials WHERE workspace_id = ? AND id = ?", (workspace, id)
+            ).rowcount
+
+        if not await self._database.write(move):
             raise NotFound(what="credential", id=id)
+
+    async def restore(self, workspace: str, id: str) -> None:
+        """Undo of `delete`. Raises NotFound, and Conflict where the id is taken again."""
+        now = self._clock.now_us()
+
+        def move(connection: sqlite3.Connection) -> int:
+            try:
+                count = connection.execute(
+                    f"INSERT INTO credentials ({_COLUMNS}) SELECT {_COLUMNS} FROM deleted_credentials "
+                    "WHERE workspace_id = ? AND id = ? AND at >= ?",
+                    (workspace, id, now - KEPT_US),
+                ).rowcount
+            except sqlite3.IntegrityError:
+                raise Conflict(reason=f"There is a credential “{id}” already") from None
+            connection.execute(
+                "DELETE FROM deleted_credentials WHERE workspace_id = ? AND id = ?", (workspace, id)
+            )
+            return count
+
+        if not await self._database.write(move):
+            raise NotFound(what="deleted credential", id=id)
+
+    async def forget_old(self) -> None:
+        """Of all workspaces: what was deleted more than a day ago is gone for good."""
+        before = self._clock.now_us() - KEPT_US
+        if await self._database.row("SELECT 1 FROM deleted_credentials WHERE at < ? LIMIT 1", (before,)):
+            await self._database.write(
+                lambda connection: connection.execute(
+                    "DELETE FROM deleted_credentials WHERE at < ?", (before,)
+                )
+            )
 
     async def open(self, workspace: str, id: str) -> OpenCredential:
         """Open a credential for one use. Raises NodeFailed where there is none, SealBroken, VaultLocked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -46,6 +46,7 @@ class ProfileForm(msgspec.Struct, forbid_unknown_fields=True):
     email: str = ""
     language: str = ""
     theme: str = ""
+    single_keys: Literal["on", "off"] = "on"
 
 
 class PasswordForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,6 +111,7 @@ async def change_profile(
         if form.email.strip():
             values["email"] = check_email(form.email)
         values["language"] = form.language if form.language in LANGUAGES else ""
+        values["single_keys"] = form.single_keys == "on"
         values["theme"] = form.theme if form.theme in THEMES else ""
         await accounts.change(user, **values)
     except FlowFuseError as error:

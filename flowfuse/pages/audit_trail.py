@@ -40,6 +40,8 @@ ACTIONS: dict[str, str] = {
     "restore_version": "restored a version of",
     "import_all": "imported workflows",
     "change_workflows": "changed several workflows",
+    "publish_again": "published again",
+    "restore_connection": "brought back the connection",
     "restore_workflows": "restored from the trash",
     "destroy_workflow": "deleted for good",
     "pause_in_list": "changed the schedule of",
@@ -62,7 +64,9 @@ ACTIONS: dict[str, str] = {
     "change_workspaces": "changed the workspaces",
     "use_template": "made a workflow of a template",
     "run_first": "ran",
+    "begin_tour": "made a workflow of a template",
     "try_service": "had a call tried through the breaker",
+    "take_back_runs": "took back the discarding of several runs",
     "change_runs": "acted on several runs",
     "decide_in_inbox": "decided on",
     "run_workflow": "ran",
@@ -103,7 +107,7 @@ ACTIONS: dict[str, str] = {
 
 UNNOTED = frozenset({
     "validate_document", "validate_workflow", "preview_field", "read_document", "check_code",
-    "preview_schedule", "refresh_tokens", "keep_view",
+    "preview_schedule", "refresh_tokens", "keep_view", "end_tour",
 })  # fmt: skip
 """Routes that change nothing though they are posted to, or nothing that anybody asks for later."""
 

@@ -290,6 +290,7 @@ def _of_session(session: Session) -> Identity:
         session=session.id,
         language=session.language,
         theme=session.theme,
+        single_keys=session.single_keys,
     )
 
 

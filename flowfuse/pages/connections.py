@@ -110,10 +110,19 @@ async def save_connection(
 async def forget_connection(
     request: Asked, credential: FromPath[str], vault: NamedDependency[CredentialVault]
 ) -> Redirect:
-    """Delete a connection with its secret. Raises NotFound."""
+    """Delete a connection; its sealed secret can be brought back for a day. Raises NotFound."""
     await vault.delete(workspace_of(request), credential)
     note(request, credential)
-    return back(request, HERE, "deleted")
+    return back(request, HERE, "connection_deleted", ids=credential)
+
+
+@post(f"{HERE}/{{credential:str}}/restore", guards=[needs("connect")], status_code=303)
+async def restore_connection(
+    request: Asked, credential: FromPath[str], vault: NamedDependency[CredentialVault]
+) -> Redirect:
+    """Undo of deleting a connection. Raises NotFound, Conflict."""
+    await vault.restore(workspace_of(request), credential)
+    return back(request, f"{HERE}/{credential}", "connection_restored")
 
 
 @post(f"{HERE}/{{credential:str}}/try", guards=[needs("connect")], status_code=200)

@@ -11,6 +11,7 @@ from litestar.response import Redirect
 from msgspec import Struct
 
 from flowfuse.clock import Clock
+from flowfuse.data.accounts import Accounts
 from flowfuse.data.dead_letters import DeadLetters
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.histogram import Histogram
@@ -20,8 +21,9 @@ from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.breaker import CLOSED
 from flowfuse.engine.controller import ExecutionController
 from flowfuse.engine.history import History
+from flowfuse.engine.scheduler import recurrence_of
 from flowfuse.errors import Conflict
-from flowfuse.model import Execution, StatisticsPart, WorkflowSummary
+from flowfuse.model import Execution, Schedule, StatisticsPart, WorkflowSummary
 from flowfuse.pages import words
 from flowfuse.pages.api.body import answer
 from flowfuse.pages.audit_trail import note
@@ -30,11 +32,13 @@ from flowfuse.pages.forms import read_form
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.inbox import Question, questions
 from flowfuse.pages.notices import back
-from flowfuse.pages.page import page, zone_of
+from flowfuse.pages.page import language_of, page, zone_of
+from flowfuse.pages.schedule_words import schedule_words
 from flowfuse.pages.schedules import coming_starts
-from flowfuse.pages.tour import first_to_run
+from flowfuse.pages.tour import tour_for
 
 SHOWN = 12
+NEXT = 4
 CAUSES, QUESTIONS = 3, 3
 DAY_US = 86_400 * 1_000_000
 BUCKET_US = 20 * 60 * 1_000_000
@@ -44,6 +48,15 @@ class TryForm(Struct, forbid_unknown_fields=True):
     """Which breaker is meant; the workspace's own has no connector."""
 
     connector: str = ""
+
+
+class NextStart(Struct, frozen=True):
+    """When a workflow starts next by itself, and its schedule in words."""
+
+    at: int
+    workflow: str
+    name: str
+    words: str
 
 
 class WorkflowRow(Struct, frozen=True):
@@ -68,6 +81,7 @@ class WorkflowRow(Struct, frozen=True):
 @get("/", guards=[signed_in])
 async def home(
     request: Request[Any, Any, Any],
+    accounts: NamedDependency[Accounts],
     workflows: NamedDependency[WorkflowRepository],
     executions: NamedDependency[ExecutionRepository],
     schedules: NamedDependency[ScheduleRepository],
@@ -101,6 +115,7 @@ async def home(
             coming=[(at, names.get(schedule.workflow, schedule.workflow)) for at, schedule in starts],
         ),
         starts=len(starts),
+        next_starts=_next_starts(planned, names, now, language_of(request)),
         today=_by_state(parts),
         causes=causes[:CAUSES],
         more_causes=len(causes) - CAUSES,
@@ -110,7 +125,7 @@ async def home(
         low=storage.low(),
         breakers=breakers,
         needs=needs_of(len(causes) + len(breakers), asked, storage),
-        tour=await first_to_run(workspace, summaries, workflows, executions),
+        tour=await tour_for(identity_of(request), accounts, summaries, workflows),
     )  # fmt: skip
 
 
@@ -164,6 +179,21 @@ async def _rows(
         WorkflowRow(row.summary, list(reversed(recent[row.summary.id])), due.get(row.summary.id))
         for row in latest
     ]
+
+
+def _next_starts(
+    planned: Sequence[Schedule], names: dict[str, str], now: int, language: str
+) -> list[NextStart]:
+    """Each schedule's next start, the soonest first; what comes often is not the whole list."""
+    soon = [
+        NextStart(
+            due, each.workflow, names.get(each.workflow, each.workflow),
+            schedule_words(recurrence_of(each), language),
+        )
+        for each in planned
+        if not each.paused and (due := recurrence_of(each).after(now)) is not None
+    ]  # fmt: skip
+    return sorted(soon, key=lambda start: (start.at, start.name))[:NEXT]
 
 
 def _by_state(parts: Sequence[StatisticsPart]) -> dict[str, int]:

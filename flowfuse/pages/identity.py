@@ -24,6 +24,8 @@ class Identity(Struct, frozen=True, kw_only=True):
     workspace_name: str = ""
     language: str = ""
     theme: str = ""
+    single_keys: bool = True
+    """Whether letters without a command key do something."""
 
     @property
     def whose(self) -> str:

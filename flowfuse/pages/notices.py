@@ -18,6 +18,9 @@ from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.language import say_count
 
 MOST_REFUSALS = 500
+LONGEST_IDS = 1500
+KEPT = "@"
+"""Begins the key of ids that are kept here."""
 _OWN = ("done", "n", "ids", "refused")
 SENTENCES: dict[str, tuple[str, str]] = {
     "published": ("{n} workflow published.", "{n} workflows published."),
@@ -26,9 +29,13 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "moved": ("{n} workflow moved.", "{n} workflows moved."),
     "trashed": ("{n} workflow put in the trash.", "{n} workflows put in the trash."),
     "restored": ("{n} workflow restored, not published.", "{n} workflows restored, not published."),
+    "undone": ("{n} workflow is there again as it was.", "{n} workflows are there again as they were."),
+    "connection_deleted": ("Connection deleted.", "Connection deleted."),
+    "connection_restored": ("The connection is there again.", "The connection is there again."),
     "destroyed": ("{n} workflow deleted for good.", "{n} workflows deleted for good."),
     "retried": ("{n} run queued again.", "{n} runs queued again."),
     "discarded": ("{n} run discarded.", "{n} runs discarded."),
+    "taken_back": ("{n} run is open again.", "{n} runs are open again."),
     "cancelled": ("{n} run cancelled.", "{n} runs cancelled."),
     "saved": ("Saved.", "Saved."),
     "deleted": ("Deleted.", "Deleted."),
@@ -58,18 +65,24 @@ def back(
     refused: str = "",
 ) -> Redirect:
     """Send the reader to a page with a notice."""
-    kept_refusals: dict[str, str] = request.app.state.refusals
-    key = ""
-    if refused:
-        if len(kept_refusals) >= MOST_REFUSALS:
-            del kept_refusals[next(iter(kept_refusals))]
-        key = secrets.token_urlsafe(9)
-        kept_refusals[key] = refused
+    key = _keep(request, refused) if refused else ""
+    if len(ids) > LONGEST_IDS:
+        ids = KEPT + _keep(request, ids)
     parts = urlsplit(address)
     kept = [(key, value) for key, value in parse_qsl(parts.query) if key not in _OWN]
     told = [("done", done), ("n", str(count)), ("ids", ids), ("refused", key)]
     query = urlencode([*kept, *((key, value) for key, value in told if value)])
     return Redirect(f"{parts.path}?{query}", status_code=303)
+
+
+def _keep(request: Request[Any, Any, Any], text: str) -> str:
+    """Keep what is too long for an address, or not for one; the key that travels instead."""
+    kept: dict[str, str] = request.app.state.refusals
+    if len(kept) >= MOST_REFUSALS:
+        del kept[next(iter(kept))]
+    key = secrets.token_urlsafe(9)
+    kept[key] = text
+    return key
 
 
 def notice_of(request: Request[Any, Any, Any], language: str) -> Notice | None:
@@ -80,6 +93,9 @@ def notice_of(request: Request[Any, Any, Any], language: str) -> Notice | None:
         return None
     named = whole_number(query.get("n", "1"))
     count = named if named is not None else 1
-    ids = [each for each in query.get("ids", "").split(",") if each]
+    named_ids = query.get("ids", "")
+    if named_ids.startswith(KEPT):
+        named_ids = request.app.state.refusals.get(named_ids.removeprefix(KEPT), "")
+    ids = [each for each in named_ids.split(",") if each]
     text = "" if count == 0 else say_count(language, *forms, count)
     return Notice(text, query["done"], ids, request.app.state.refusals.get(query.get("refused", ""), ""))

@@ -69,6 +69,13 @@ class ViewForm(msgspec.Struct, forbid_unknown_fields=True):
     forget: bool = False
 
 
+class TakeBackForm(msgspec.Struct, forbid_unknown_fields=True):
+    """Runs that were discarded."""
+
+    id: list[str] = []
+    here: str = "/runs"
+
+
 @get("/runs", guards=[signed_in])
 async def runs(
     request: Asked,
@@ -131,7 +138,8 @@ async def change_runs(
     if form.cause:
         causes = await dead_letters.causes(workspace)
         ids += [run.id for cause in causes if cause.key == form.cause for run in cause.runs]
-    done, refused = 0, []
+    done: list[str] = []
+    refused: list[str] = []
     for execution in ids:
         try:
             if form.act == "retry":
@@ -143,10 +151,20 @@ async def change_runs(
         except FlowFuseError as error:
             refused.append(error.message)
         else:
-            done += 1
-    note(request, "/runs", f"{form.act} {done}")
+            done.append(execution)
+    note(request, "/runs", f"{form.act} {len(done)}")
     told = " · ".join(dict.fromkeys(refused))
-    return back(request, local_path(form.here), _DONE[form.act], count=done, refused=told)
+    undo = ",".join(done) if form.act == "discard" else ""
+    return back(request, local_path(form.here), _DONE[form.act], count=len(done), ids=undo, refused=told)
+
+
+@post("/runs/take-back", guards=[needs("operate")], status_code=303)
+async def take_back_runs(request: Asked, dead_letters: NamedDependency[DeadLetters]) -> Redirect:
+    """Undo of discarding failed runs."""
+    form, workspace = await read_form(request, TakeBackForm), workspace_of(request)
+    count = await dead_letters.take_back(workspace, form.id)
+    note(request, "/runs", str(count))
+    return back(request, local_path(form.here), "taken_back", count=count)
 
 
 @post("/runs/views", guards=[needs("self")], status_code=303)

@@ -22,7 +22,7 @@ from flowfuse.pages.audit_trail import note
 from flowfuse.pages.changes import Change, changes
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.graph import EdgeView, GraphView, graph_view
-from flowfuse.pages.guards import needs, signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.page import language_of, page
 
 BASE = "/workflows/{workflow:str}/versions"
@@ -114,7 +114,8 @@ async def name_draft(
 ) -> Response[bytes]:
     """Keep the draft as a version with a name."""
     asked = await read_json(request, NameRequest)
-    return answer(await drafts.keep(workspace_of(request), workflow, asked.note.strip()), 201)
+    identity = identity_of(request)
+    return answer(await drafts.keep(identity.workspace, workflow, asked.note.strip(), identity.name), 201)
 
 
 @post(f"{BASE}/{{number:int}}/name", guards=[needs("build")], status_code=204)
@@ -132,7 +133,8 @@ async def restore_version(
     request: Asked, workflow: FromPath[str], number: FromPath[int], drafts: NamedDependency[Drafts]
 ) -> Response[bytes]:
     """Make the draft what the version was."""
-    draft = await drafts.restore(workspace_of(request), workflow, number)
+    identity = identity_of(request)
+    draft = await drafts.restore(identity.workspace, workflow, number, identity.name)
     return answer({"seq": draft.summary.seq})
 
 

@@ -26,8 +26,9 @@ from flowfuse.pages.addresses import local_path, whole_number
 from flowfuse.pages.audit_trail import note
 from flowfuse.pages.charts import SPARK
 from flowfuse.pages.forms import read_form
-from flowfuse.pages.guards import needs, signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.home import WorkflowRow
+from flowfuse.pages.identity import Identity
 from flowfuse.pages.notices import back
 from flowfuse.pages.page import page
 
@@ -50,10 +51,40 @@ class BulkForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class TrashForm(msgspec.Struct, forbid_unknown_fields=True):
-    """Workflows in the trash by their numbers."""
+    """Workflows in the trash by their numbers. `live`: those that were live are so again."""
 
     number: list[int] = []
     here: str = "/workflows"
+    live: bool = False
+
+
+class LiveForm(msgspec.Struct, forbid_unknown_fields=True):
+    """Workflows that were live: each with its version, and the nodes whose schedules stood still."""
+
+    was: list[str] = []
+    here: str = "/workflows"
+
+
+class WasLive(Struct, frozen=True):
+    """What a workflow has to be again when its unpublishing is undone."""
+
+    workflow: str
+    version: int
+    paused: list[str]
+
+    def text(self) -> str:
+        """As it stands in an address; no id has a colon in it."""
+        return ":".join([self.workflow, str(self.version), *self.paused])
+
+    @classmethod
+    def of(cls, text: str) -> WasLive:
+        """The opposite of `text`. Raises RequestInvalid."""
+        workflow, _, rest = text.partition(":")
+        version, *paused = rest.split(":")
+        number = whole_number(version)
+        if number is None:
+            raise RequestInvalid(field="was", reason=f"“{text[:80]}” names no version")
+        return cls(workflow, number, paused)
 
 
 class Asks(Struct, frozen=True):
@@ -125,12 +156,14 @@ async def change_workflows(
     request: Asked,
     workflows: NamedDependency[WorkflowRepository],
     drafts: NamedDependency[Drafts],
+    schedules: NamedDependency[ScheduleRepository],
     trash: NamedDependency[Trash],
 ) -> Redirect:
     """An act on several workflows; what one refuses does not keep the others from it."""
-    form = await read_form(request, BulkForm)
-    workspace = workspace_of(request)
-    act = _act(form, workspace, workflows, drafts)
+    form, identity = await read_form(request, BulkForm), identity_of(request)
+    workspace = identity.workspace
+    act = _act(form, identity, workflows, drafts)
+    were = await _were_live(workspace, workflows, schedules) if form.act == "unpublish" else {}
     done, refused = [], []
     for name in dict.fromkeys(form.id):
         try:
@@ -140,7 +173,7 @@ async def change_workflows(
         else:
             done.append(name)
     note(request, ", ".join(done), form.value)
-    undo = done
+    undo = [were[name].text() for name in done if name in were]
     if form.act == "delete":
         undo = [str(await trash.newest(workspace, name)) for name in done]
     return back(
@@ -148,14 +181,15 @@ async def change_workflows(
         local_path(form.here),
         _DONE[form.act],
         count=len(done),
-        ids=",".join(undo) if form.act == "delete" else "",
+        ids=",".join(undo),
         refused=" · ".join(refused[:5]),
     )
 
 
 def _act(
-    form: BulkForm, workspace: str, workflows: WorkflowRepository, drafts: Drafts
+    form: BulkForm, identity: Identity, workflows: WorkflowRepository, drafts: Drafts
 ) -> Callable[[str], Awaitable[Any]]:
+    workspace = identity.workspace
     value = " ".join(form.value.split()).strip("/")
     if form.act == "tag" and not value:
         raise RequestInvalid(field="value", reason="name the tag")
@@ -166,13 +200,46 @@ def _act(
             await _set(drafts, workspace, name, "tags", [*tags, value])
 
     acts: dict[str, Callable[[str], Awaitable[Any]]] = {
-        "publish": lambda name: drafts.publish(workspace, name),
+        "publish": lambda name: drafts.publish(workspace, name, author=identity.name),
         "unpublish": lambda name: drafts.unpublish(workspace, name),
         "tag": tag,
         "move": lambda name: _set(drafts, workspace, name, "folder", value),
         "delete": lambda name: drafts.delete(workspace, name),
     }
     return acts[form.act]
+
+
+async def _were_live(
+    workspace: str, workflows: WorkflowRepository, schedules: ScheduleRepository
+) -> dict[str, WasLive]:
+    paused = [each for each in await schedules.list(workspace) if each.paused]
+    return {
+        each.id: WasLive(each.id, each.published, [one.node for one in paused if one.workflow == each.id])
+        for each in await workflows.list(workspace)
+        if each.active and each.published is not None
+    }
+
+
+@post("/workflows/live", guards=[needs("build")], status_code=303)
+async def publish_again(request: Asked, drafts: NamedDependency[Drafts]) -> Redirect:
+    """Undo of unpublishing: the same versions are live again. Raises RequestInvalid."""
+    form, workspace = await read_form(request, LiveForm), workspace_of(request)
+    done, refused = await _go_live([WasLive.of(each) for each in form.was], workspace, drafts)
+    note(request, ", ".join(done))
+    return back(request, local_path(form.here), "published", count=len(done), refused=" · ".join(refused[:5]))
+
+
+async def _go_live(were: list[WasLive], workspace: str, drafts: Drafts) -> tuple[list[str], list[str]]:
+    """Which are live again, and what was refused of the others."""
+    done, refused = [], []
+    for each in were:
+        try:
+            await drafts.go_live(workspace, each.workflow, each.version, each.paused)
+        except FlowFuseError as error:
+            refused.append(f"{each.workflow}: {error.message}")
+        else:
+            done.append(each.workflow)
+    return done, refused
 
 
 async def _set(drafts: Drafts, workspace: str, name: str, path: str, value: Any) -> None:
@@ -190,17 +257,26 @@ async def trash_list(request: Asked, trash: NamedDependency[Trash]) -> Response[
 
 @post("/workflows/trash/restore", guards=[needs("build")], status_code=303)
 async def restore_workflows(
-    request: Asked, trash: NamedDependency[Trash], bus: NamedDependency[EventBus]
+    request: Asked,
+    trash: NamedDependency[Trash],
+    drafts: NamedDependency[Drafts],
+    bus: NamedDependency[EventBus],
 ) -> Redirect:
     """Bring workflows back. Raises NotFound, Conflict."""
-    form = await read_form(request, TrashForm)
-    names = []
+    form, workspace = await read_form(request, TrashForm), workspace_of(request)
+    restored = []
     for number in form.number:
-        name = await trash.restore(workspace_of(request), number)
-        bus.publish(WorkflowChanged(workspace_of(request), name))
-        names.append(name)
-    note(request, ", ".join(names))
-    return back(request, local_path(form.here), "restored", count=len(names))
+        restored.append(await trash.restore(workspace, number))
+        bus.publish(WorkflowChanged(workspace, restored[-1].workflow))
+    note(request, ", ".join(each.workflow for each in restored))
+    here = local_path(form.here)
+    if not form.live:
+        return back(request, here, "restored", count=len(restored))
+    were = [
+        WasLive(each.workflow, each.published, each.paused) for each in restored if each.published is not None
+    ]
+    _, refused = await _go_live(were, workspace, drafts)
+    return back(request, here, "undone", count=len(restored), refused=" · ".join(refused[:5]))
 
 
 @post("/workflows/trash/{number:int}/destroy", guards=[needs("build")], status_code=303)

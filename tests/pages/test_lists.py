@@ -430,3 +430,156 @@ def test_an_open_breaker_stands_on_home_and_is_tried(server: LocalServer) -> Non
     assert member(server, "viewer").send("/breakers/try", connector="shop.example").status == 403
     follow(person, "/breakers/try", connector="shop.example")
     assert person.send("/breakers/try", connector="nobody.example").status == 409
+
+
+# -- ways back
+
+
+def test_unpublishing_and_deleting_are_undone_with_what_was_live(full: LocalServer, person: Person) -> None:
+    clock = {"id": "tick", "type": "trigger.schedule", "config": {"every": "1h"}}
+    hook = {"id": "hook", "type": "trigger.webhook", "config": {"path": "back-again"}}
+    full.publish({"id": "live-one", "nodes": [clock, hook], "edges": []})
+    full.api("POST", "/schedules/live-one/tick/pause")
+    before = full.api("GET", "/schedules").json["items"]
+    for act, undo in (("unpublish", "/workflows/live"), ("delete", "/workflows/trash/restore")):
+        page = follow(person, "/workflows/bulk", act=act, id="live-one")
+        form = re.search(rf'<form method="post" action="{undo}">.*?</form>', page)
+        assert form is not None, page[:3000]
+        fields: dict[str, list[str]] = {}
+        for name, value in re.findall(r'name="(\w+)" value="([^"]+)"', form[0]):
+            fields.setdefault(name, []).append(value)
+        follow(person, undo, **fields)
+        shown = full.api("GET", "/workflows/live-one").json["workflow"]
+        assert (shown["active"], shown["published"]) == (True, 1)
+        after = [
+            each for each in full.api("GET", "/schedules").json["items"] if each["workflow"] == "live-one"
+        ]
+        assert [each["paused"] for each in after] == [True], before
+    assert full.call(full.app.engine.workflows.hooks())
+    assert person.send("/workflows/live", was="live-one:x").status == 400
+
+
+def test_a_deleted_connection_comes_back_with_its_secret(full: LocalServer, person: Person) -> None:
+    made = {
+        "kind": "bearer",
+        "id": "back",
+        "name": "Back",
+        "hosts": "api.example.org",
+        "secret_token": "s3cret",
+    }
+    follow(person, "/connections/new", **made)
+    page = follow(person, "/connections/back/delete")
+    assert "Connection deleted." in page
+    assert 'action="/connections/back/restore"' in page
+    assert person.ask("GET", "/connections/back", accept="text/html").status == 404
+    follow(person, "/connections/back/restore")
+    opened = full.call(full.app.engine.vault.open("main", "back"))
+    assert opened.data == {"token": "s3cret"}
+    assert person.send("/connections/back/restore").status == 404
+
+
+def test_a_deleted_connection_is_gone_after_a_day(
+    full: LocalServer, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"kind": "bearer", "id": "gone", "name": "Gone", "hosts": "api.example.org", "secret_token": "s"}
+    follow(person, "/connections/new", **made)
+    follow(person, "/connections/gone/delete")
+    vault, now = full.app.engine.vault, full.app.engine.clock.now_us()
+    monkeypatch.setattr(vault._clock, "now_us", lambda: now + 25 * 3600 * 1_000_000)
+    full.call(vault.forget_old())
+    monkeypatch.undo()
+    assert person.send("/connections/gone/restore").status == 404
+
+
+def test_discarded_runs_are_taken_back(full: LocalServer, person: Person) -> None:
+    letters = full.app.engine.dead_letters
+    open_ones = [run.id for run in full.call(letters.list("main"))]
+    assert open_ones
+    page = follow(person, "/runs/bulk", act="discard", id=open_ones)
+    assert 'action="/runs/take-back"' in page
+    assert full.call(letters.list("main")) == []
+    follow(person, "/runs/take-back", id=open_ones)
+    assert [run.id for run in full.call(letters.list("main"))] == open_ones
+
+
+@pytest.mark.parametrize("path", ["/settings/keys", "/settings/members", "/workflows/trash"])
+def test_what_cannot_be_undone_says_first_what_it_means(full: LocalServer, person: Person, path: str) -> None:
+    member(full, "viewer")
+    full.api("POST", "/keys", {"name": "For a script", "scopes": ["read"]})
+    full.api("POST", "/workflows", {"id": "thrown-away", "nodes": [], "edges": []})
+    full.api("DELETE", "/workflows/thrown-away")
+    page = person.page(path)
+    asked = re.findall(r'<details class="ask">.*?</details>', page, re.DOTALL)
+    assert asked
+    assert all('method="post"' in each for each in asked)
+
+
+# -- the settings' search, sizes and bounds
+
+
+@pytest.mark.parametrize(
+    ("typed", "place"),
+    [
+        ("theme", "/settings/account#theme"), ("dunkel", "/settings/account#theme"),
+        ("language", "/settings/account#language"), ("password", "/settings/account#password"),
+        ("Passwort", "/settings/account#password"), ("second factor", "/settings/account#second-factor"),
+        ("2fa", "/settings/account#second-factor"), ("session", "/settings/account#sessions"),
+        ("email", "/settings/account#email"), ("api key", "/settings/keys"),
+        ("backup", "/settings/backup"), ("member", "/settings/members"),
+        ("shortcuts", "/settings/account#single_keys"), ("history", "/settings/history#history.keep_days"),
+    ],
+)  # fmt: skip
+def test_the_search_leads_to_whatever_can_be_changed(person: Person, typed: str, place: str) -> None:
+    shown = person.page(f"/settings?q={typed.replace(' ', '+')}")
+    assert f'href="{place}' in shown
+    if "#" in place and "." not in place:
+        address, _, anchor = place.partition("#")
+        assert f'id="{anchor}"' in person.page(address)
+
+
+def test_whoever_may_not_administer_finds_what_is_their_own(full: LocalServer) -> None:
+    shown = member(full, "viewer").page("/settings?q=password")
+    assert "/settings/account#password" in shown
+    assert "history.keep" not in member(full, "viewer").page("/settings?q=keep")
+
+
+def test_a_setting_says_its_bounds_in_words(person: Person) -> None:
+    assert "From 0 to 36,500" in person.page("/settings/history")
+    wrong = person.send("/settings", key="history.keep_days", value="-4")
+    assert wrong.status == 400
+    assert b"-4.0 is not a number from 0 to 36,500" in wrong.raw
+    assert b"Expected" not in wrong.raw
+
+
+def test_a_size_is_typed_as_one(full: LocalServer, person: Person) -> None:
+    page = follow(person, "/settings", key="history.keep_bytes", value="2 GB")
+    assert 'value="2 GB"' in page
+    items = {item["key"]: item for item in full.api("GET", "/settings").json["items"]}
+    assert items["history.keep_bytes"]["value"] == 2_000_000_000
+    assert b"is no size such as 2 GB" in person.send("/settings", key="history.keep_bytes", value="big").raw
+    follow(person, "/settings", key="history.keep_bytes", default="true")
+
+
+# -- versions, and what starts next
+
+
+def test_a_version_says_who_made_it_and_is_either_side(full: LocalServer, person: Person) -> None:
+    start = {"id": "start", "type": "trigger.manual"}
+    full.publish({"id": "sided", "nodes": [start], "edges": []})
+    ada = member(full, "editor")
+    assert ada.ask("POST", "/workflows/sided/versions", {"note": "Mine"}).status == 201
+    assert next(v["author"] for v in full.api("GET", "/workflows/sided/versions").json["items"]) == "Editor"
+    page = person.page("/workflows/sided/versions?a=2&b=1")
+    assert "· Editor" in page
+    assert 'href="/workflows/sided/versions?a=1&amp;b=1"' in page
+    assert 'href="/workflows/sided/versions?a=2&amp;b=2"' in page
+    assert 'href="/workflows/sided/export?version=2"' in page
+
+
+def test_home_names_what_starts_next(full: LocalServer, person: Person) -> None:
+    clock = {"id": "tick", "type": "trigger.schedule", "config": {"every": "7m"}}
+    full.publish({"id": "soon", "name": "Soon enough", "nodes": [clock], "edges": []})
+    page = person.page("/")
+    listed = page[page.index('class="nexts"') : page.index("</ul>", page.index('class="nexts"'))]
+    assert '<a class="w-link" href="/workflows/soon">Soon enough</a>' in listed
+    assert "Every 7 minutes" in listed

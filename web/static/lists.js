@@ -27,17 +27,19 @@ document.addEventListener('change', (event) => {
   if (event.target.matches('[data-send]')) event.target.form.requestSubmit()
 })
 
-// “?” shows the keys of the pages; the editor has its own.
+const hasSingleKeys = document.documentElement.dataset.singleKeys !== 'off'
+
+// “?” shows the keys of the pages, also where a run or two versions are drawn; the editor has its own.
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, textarea, select, [contenteditable]')
-  if (event.key === '?' && !typing && !document.querySelector('.is-editor, .ed')) location.assign('/help#keys')
+  if (hasSingleKeys && event.key === '?' && !typing && !document.querySelector('.canvas.is-edited')) location.assign('/help#keys')
 })
 
 // “/” goes to the page's own search field, if nothing is being typed.
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest('input, textarea, select, [contenteditable]')
   const field = document.querySelector('[data-search]')
-  if (event.key !== '/' || typing || !field || event.metaKey || event.ctrlKey) return
+  if (!hasSingleKeys || event.key !== '/' || typing || !field || event.metaKey || event.ctrlKey) return
   event.preventDefault()
   field.focus()
 })

@@ -1,6 +1,14 @@
 // What the script says, in one place. {0} and {1} are what it is about; of two forms the first is for one of {0}.
 // Other languages come as the table that the server's pages use, by the English words.
 const WORDS = {
+  tour: 'Your first run',
+  tourStep: '{0} of {1}',
+  tourNode: 'Each card is a node: one step of the work. A run goes along the lines, from the left to the right.',
+  tourRun: 'Run it with this button. Every node takes what the one before it gave.',
+  tourRead: 'Done: your first run went through. Open a card to read what its node got and what it gave.',
+  tourNext: 'Next step',
+  tourStop: 'End the tour',
+  tourDone: 'Done',
   quoted: '“{0}”',
   nodes: ['1 node', '{0} nodes'],
   fields: ['1 field', '{0} fields'],

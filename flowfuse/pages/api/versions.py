@@ -21,7 +21,8 @@ from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import WORKFLOW, spec
 from flowfuse.pages.api.workflows import EXAMPLE
 from flowfuse.pages.changes import Change, changes
-from flowfuse.pages.guards import needs, signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
+from flowfuse.pages.identity import Identity
 
 BASE = "/api/v1/workflows/{workflow:str}/versions"
 DRAFT = "draft"
@@ -77,7 +78,8 @@ async def keep_version(
 ) -> Response[bytes]:
     """Keep the draft as a version with a name, without publishing it."""
     asked = await read_json(request, NameRequest)
-    return answer(await drafts.keep(workspace_of(request), workflow, asked.note.strip()), 201)
+    identity = identity_of(request)
+    return answer(await drafts.keep(identity.workspace, workflow, asked.note.strip(), identity.name), 201)
 
 
 @get(f"{BASE}/{{number:int}}", guards=[signed_in], opt=spec("Versions", answer=WORKFLOW))
@@ -106,7 +108,8 @@ async def restore_version(
     request: Asked, workflow: FromPath[str], number: FromPath[int], drafts: NamedDependency[Drafts]
 ) -> Response[bytes]:
     """Make the draft what the version was."""
-    draft = await drafts.restore(workspace_of(request), workflow, number)
+    identity = identity_of(request)
+    draft = await drafts.restore(identity.workspace, workflow, number, identity.name)
     return answer({"seq": draft.summary.seq})
 
 
@@ -176,7 +179,7 @@ async def import_all(
     refused: list[dict[str, Any]] = []
     for index, raw in enumerate(asked.workflows):
         try:
-            items.append(await _import_one(workspace_of(request), raw, asked, drafts, workflows))
+            items.append(await _import_one(identity_of(request), raw, asked, drafts, workflows))
         except WorkflowInvalid as error:
             refused.append({"index": index, "reason": error.message, "problems": error.problems})
         except FlowFuseError as error:
@@ -185,8 +188,9 @@ async def import_all(
 
 
 async def _import_one(
-    workspace: str, raw: Any, asked: ImportRequest, drafts: Drafts, workflows: WorkflowRepository
+    identity: Identity, raw: Any, asked: ImportRequest, drafts: Drafts, workflows: WorkflowRepository
 ) -> dict[str, Any]:
+    workspace = identity.workspace
     wanted = await asyncio.to_thread(document.from_raw, raw)
     outcome = "created"
     try:
@@ -206,5 +210,5 @@ async def _import_one(
             outcome = "replaced"
     name = draft.summary.id
     if asked.publish:
-        await drafts.publish(workspace, name)
+        await drafts.publish(workspace, name, author=identity.name)
     return {"id": name, "outcome": outcome, "published": asked.publish}

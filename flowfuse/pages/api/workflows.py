@@ -21,7 +21,7 @@ from flowfuse.pages.api.body import answer, if_match, number, read_json
 from flowfuse.pages.api.spec import WORKFLOW, items_of, spec
 from flowfuse.pages.audit_trail import note
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.guards import needs, signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.page import reader_of
 
 BASE = "/api/v1/workflows"
@@ -226,7 +226,9 @@ async def publish(
 ) -> Response[bytes]:
     """Make the draft the version that triggers fire."""
     asked = await read_json(request, PublishRequest)
-    return answer(await drafts.publish(workspace_of(request), workflow, asked.note))
+    return answer(
+        await drafts.publish(workspace_of(request), workflow, asked.note, identity_of(request).name)
+    )
 
 
 @post(

@@ -41,6 +41,8 @@ export function listenToKeys(board, view, actions, commands) {
     const { key } = event
     if (event.altKey && key.startsWith('Arrow')) return 'nudge'
     if (event.altKey) return null
+    // Who dictates, or strikes keys by accident, can switch all of one character off (WCAG 2.1.4).
+    if (key.length === 1 && document.documentElement.dataset.singleKeys === 'off') return null
     if (event.shiftKey && key === 'Enter') return 'run-node'
     if (event.shiftKey && key.toLowerCase() === 't') return 'tidy'
     const onCanvas = document.activeElement === document.body || board.canvas.contains(document.activeElement) || document.activeElement.closest('#outline')
