@@ -403,8 +403,9 @@ def test_a_deleted_workflow_is_taken_back_whole_on_the_page_that_follows(
     page.wait_for_url("**/workflows?done=trashed*")
     assert server.api("GET", f"/workflows/{flow}").status == 404
     page.get_by_role("button", name="Undo").click()
-    page.wait_for_url("**/workflows?done=restored*")
-    assert server.api("GET", f"/workflows/{flow}").status == 200
+    page.wait_for_url("**/workflows?done=undone*")
+    # It was live, and is live again.
+    assert server.api("GET", f"/workflows/{flow}").json["workflow"]["active"]
     assert len(server.api("GET", f"/workflows/{flow}/versions").json["items"]) == 1
 
 
@@ -950,7 +951,11 @@ def test_what_the_server_does_not_take_is_said_at_its_field(
     field.locator("input").fill("banana")
     expect(field.locator(".ferr")).to_have_text('Expected a time such as 30, 15m or 1h30m, got "banana"')
     expect(page.locator(".toast")).to_have_count(0)
-    page.wait_for_timeout(600)
+    # What somebody else changes of the node meanwhile leaves it as it is.
+    with page.expect_response("**/bench?node=second*"):
+        name = {"id": "x-1", "kind": "set", "node": "second", "path": "name", "value": "Renamed"}
+        assert server.api("POST", f"/workflows/{flow}/operations", {"operations": [name]}).status == 200
+    expect(page.locator("#bench-who")).to_contain_text("Renamed")
     expect(field.locator(".ferr")).to_be_visible()
     expect(field.locator("input")).to_have_value("banana")
     with page.expect_response("**/operations*"):

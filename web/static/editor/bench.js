@@ -144,9 +144,12 @@ export class Bench {
   #put(html, keep) {
     const inside = keep && document.activeElement.closest('#panel-node .col-form [data-field]')
     const typing = inside && this.form.isTyping(this.#shown, inside.dataset.field) ? inside : null
+    const isHeld = ({ dataset }) => this.form.isTyping(this.#shown, dataset.field)
     if (!typing) {
       const caret = inside ? caretIn(inside) : null
+      const held = keep ? [...this.panel.querySelectorAll('.col-form [data-field]')].filter(isHeld) : []
       this.panel.innerHTML = html
+      for (const field of held) this.panel.querySelector(`.col-form [data-field="${CSS.escape(field.dataset.field)}"]`)?.replaceWith(field)
       if (keep) this.#restore({ ...keep, caret })
       return
     }
@@ -157,7 +160,7 @@ export class Bench {
     for (const name of ['path', 'run']) bench.dataset[name] = fresh.dataset[name]
     for (const field of bench.querySelectorAll('.col-form [data-field]')) {
       const made = fresh.querySelector(`[data-field="${CSS.escape(field.dataset.field)}"]`)
-      if (made && field !== typing) field.replaceWith(made)
+      if (made && field !== typing && !isHeld(field)) field.replaceWith(made)
     }
     const columns = [...fresh.children]
     for (const [index, column] of [...bench.children].entries()) if (!column.matches('.col-form')) column.replaceWith(columns[index])
