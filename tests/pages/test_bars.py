@@ -55,7 +55,7 @@ def _run(page: Page) -> None:
 
 
 def _versions(page: Page) -> None:
-    page.get_by_role("link", name="v1").click()
+    page.locator(".vrow", has_text="v1").click()
     page.wait_for_url("**b=1*")
 
 

@@ -150,7 +150,7 @@ const NAMED = {
   },
 }
 
-const { lang, dataset } = document.documentElement
+const { lang, dataset } = globalThis.document?.documentElement ?? { lang: 'en', dataset: {} }
 const table = dataset.words ? await fetch(dataset.words).then((answer) => (answer.ok ? answer.json() : {})).catch(() => ({})) : {}
 
 /** A sentence with what it is about filled in; numbers as the language writes them. */
