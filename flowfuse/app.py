@@ -436,7 +436,7 @@ def create_app(
         services["sso"] = _single_sign_on(config, engine)
         services["newcomers"] = Newcomers(oidc.role, tuple(oidc.domains), config.public_url)
         sso_name = oidc.name if oidc.issuer else ""
-        state = {"auth": auth, "templates": templates, "sso_name": sso_name, "refusals": {}}
+        state = {"auth": auth, "templates": templates, "sso_name": sso_name, "kept_texts": {}}
         return make_site(services, state, hooks, trail, extra())
 
     return FlowFuse(engine, hooks, gate, auth, build)

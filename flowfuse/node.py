@@ -502,7 +502,7 @@ def _wanted(info: Any) -> str:
     if isinstance(info, kinds.BoolType):
         return "true or false"
     if isinstance(info, kinds.ListType | kinds.VarTupleType):
-        return "a list"
+        return "a list of texts" if isinstance(info.item_type, kinds.StrType) else "a list"
     return "null" if isinstance(info, kinds.NoneType) else "an object"
 
 
@@ -520,12 +520,12 @@ def _text_wanted(info: Any) -> str:
 
 def _bounds(info: Any) -> str:
     if info.ge is not None and info.le is not None:
-        return f" from {info.ge:g} to {info.le:g}"
+        return f" from {info.ge:,} to {info.le:,}"
     if info.ge is not None:
-        return f" that is not below {info.ge:g}"
+        return f" that is not below {info.ge:,}"
     if info.gt is not None:
-        return f" above {info.gt:g}" + (f", at most {info.le:g}" if info.le is not None else "")
-    return f" that is at most {info.le:g}" if info.le is not None else ""
+        return f" above {info.gt:,}" + (f", at most {info.le:,}" if info.le is not None else "")
+    return f" that is at most {info.le:,}" if info.le is not None else ""
 
 
 def _kind(value: Any) -> str:

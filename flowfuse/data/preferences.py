@@ -14,6 +14,7 @@ from flowfuse.clock import Clock
 from flowfuse.data.database import Database
 from flowfuse.errors import Denied, RequestInvalid
 from flowfuse.model import WORKSPACE
+from flowfuse.node import wanted
 
 _INSTALL_WIDE = ("network.", "files.", "backup.", "history.keep_bytes")
 
@@ -116,9 +117,9 @@ class PreferenceStore:
                 )
             if not settable(key, workspace):
                 raise Denied(reason=f"{key} holds for the whole install: the first workspace sets it")
-        wanted = {**await self.changed(workspace), **changes}
-        wanted = {key: value for key, value in wanted.items() if value is not None}
-        for key, value in wanted.items():
+        merged = {**await self.changed(workspace), **changes}
+        merged = {key: value for key, value in merged.items() if value is not None}
+        for key, value in merged.items():
             _check(key, value)
             if key in self.checks:
                 self.checks[key](value)
@@ -138,7 +139,7 @@ class PreferenceStore:
                 )
 
         await self._database.write(write)
-        assembled = _assembled(wanted)
+        assembled = _assembled(merged)
         for tell in self.on_change:
             tell(workspace, assembled)
         return assembled
@@ -209,18 +210,7 @@ def _check(key: str, value: Any) -> None:
         msgspec.convert(value, keys()[key])
     except msgspec.ValidationError:
         shown = msgspec.json.encode(value).decode()[:80]
-        raise RequestInvalid(field=key, reason=f"{shown} is not {_wanted(keys()[key])}") from None
-
-
-def _wanted(hint: Any) -> str:
-    """What a setting takes, as a person would say it."""
-    kind, meta = _kind_name(hint), _meta(hint)
-    if kind == "bool":
-        return "true or false"
-    if kind == "list":
-        return "a list of texts"
-    noun = "a whole number" if kind == "int" else "a number"
-    return f"{noun} from {meta.ge:,} to {meta.le:,}"
+        raise RequestInvalid(field=key, reason=f"{shown} is not {wanted(keys()[key])}") from None
 
 
 def _assembled(changed: Mapping[str, Any]) -> Preferences:

@@ -360,11 +360,11 @@ def outcome(run: Run) -> dict[str, Any]:
 
 
 def as_copy(workflow: Workflow) -> Workflow:
-    """The same as another workflow: without its id, and the paths of its webhooks, for both are its own."""
+    """The same as another workflow, kept beside it: its id and the paths of its webhooks are its own."""
     nodes = [
         msgspec.structs.replace(node, config={k: v for k, v in node.config.items() if k != "path"})
         if node.type == WEBHOOK
         else node
         for node in workflow.nodes
     ]
-    return msgspec.structs.replace(workflow, id=None, nodes=nodes)
+    return msgspec.structs.replace(workflow, id=None, name=workflow.name or workflow.id or "", nodes=nodes)

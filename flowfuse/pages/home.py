@@ -115,7 +115,7 @@ async def home(
             coming=[(at, names.get(schedule.workflow, schedule.workflow)) for at, schedule in starts],
         ),
         starts=len(starts),
-        next_starts=_next_starts(planned, names, now, language_of(request)),
+        next_starts=_next_starts(planned, names, language_of(request)),
         today=_by_state(parts),
         causes=causes[:CAUSES],
         more_causes=len(causes) - CAUSES,
@@ -181,19 +181,16 @@ async def _rows(
     ]
 
 
-def _next_starts(
-    planned: Sequence[Schedule], names: dict[str, str], now: int, language: str
-) -> list[NextStart]:
-    """Each schedule's next start, the soonest first; what comes often is not the whole list."""
-    soon = [
+def _next_starts(planned: Sequence[Schedule], names: dict[str, str], language: str) -> list[NextStart]:
+    """Each schedule's next start; they come the soonest first, and what comes often is not the whole list."""
+    soon = [(each.next_due, each) for each in planned if each.next_due is not None and not each.paused]
+    return [
         NextStart(
             due, each.workflow, names.get(each.workflow, each.workflow),
             schedule_words(recurrence_of(each), language),
         )
-        for each in planned
-        if not each.paused and (due := recurrence_of(each).after(now)) is not None
+        for due, each in soon[:NEXT]
     ]  # fmt: skip
-    return sorted(soon, key=lambda start: (start.at, start.name))[:NEXT]
 
 
 def _by_state(parts: Sequence[StatisticsPart]) -> dict[str, int]:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.language import say_count
 
-MOST_REFUSALS = 500
+MOST_KEPT = 500
 LONGEST_IDS = 1500
 KEPT = "@"
 """Begins the key of ids that are kept here."""
@@ -77,8 +77,8 @@ def back(
 
 def _keep(request: Request[Any, Any, Any], text: str) -> str:
     """Keep what is too long for an address, or not for one; the key that travels instead."""
-    kept: dict[str, str] = request.app.state.refusals
-    if len(kept) >= MOST_REFUSALS:
+    kept: dict[str, str] = request.app.state.kept_texts
+    if len(kept) >= MOST_KEPT:
         del kept[next(iter(kept))]
     key = secrets.token_urlsafe(9)
     kept[key] = text
@@ -95,7 +95,7 @@ def notice_of(request: Request[Any, Any, Any], language: str) -> Notice | None:
     count = named if named is not None else 1
     named_ids = query.get("ids", "")
     if named_ids.startswith(KEPT):
-        named_ids = request.app.state.refusals.get(named_ids.removeprefix(KEPT), "")
+        named_ids = request.app.state.kept_texts.get(named_ids.removeprefix(KEPT), "")
     ids = [each for each in named_ids.split(",") if each]
     text = "" if count == 0 else say_count(language, *forms, count)
-    return Notice(text, query["done"], ids, request.app.state.refusals.get(query.get("refused", ""), ""))
+    return Notice(text, query["done"], ids, request.app.state.kept_texts.get(query.get("refused", ""), ""))

@@ -99,8 +99,8 @@ class CodeRunner:
         pool = await self._open()
         printed = _Printed()
         encoded = json_bytes(dict(inputs))
-        await self._free.acquire()
         lent = pool.checkout(**self._session(timeout, now_us, timezone, seed))
+        await self._free.acquire()
         try:
             async with asyncio.timeout(None if timeout is None else timeout + GRACE_SECONDS):
                 session = await lent.__aenter__()

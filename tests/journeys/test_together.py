@@ -334,13 +334,15 @@ def test_a_note_that_two_people_write_is_asked_about(server: LocalServer) -> Non
             expect(page.locator("[data-note=n1] textarea")).to_be_focused()
         other.keyboard.type(" of mine")
         one.keyboard.type(" of theirs")
-        one.keyboard.press("Escape")
+        with other.expect_response("**/delta?*") as told:
+            one.keyboard.press("Escape")
+        told.value.finished()
 
         def text() -> Any:
             return server.api("GET", "/workflows/noted").json["document"]["notes"]["n1"]["text"]
 
         assert eventually(lambda: text() == "first of theirs")
-        other.wait_for_timeout(500)
+        other.evaluate("new Promise(requestAnimationFrame)")
         other.keyboard.press("Escape")
         expect(other.locator(".toast", has_text="Theirs stands")).to_be_visible()
         assert text() == "first of theirs"

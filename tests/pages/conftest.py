@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from playwright.sync_api import Browser, Page
 
 from flowfuse.model import Execution, ExecutionDetail, LogLine, NodeError, NodeRun, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.nodes import described
+from tests.support.browser import chromium, signed_in
 from tests.support.local import LocalServer
 from tests.support.server import Witness
 
@@ -42,6 +44,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     running = LocalServer(tmp_path_factory.mktemp("server") / "data").start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for the tests of a file."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, server: LocalServer) -> Iterator[Page]:
+    """A page of the file's server, signed in."""
+    with signed_in(browser, server) as page:
+        yield page
 
 
 @pytest.fixture

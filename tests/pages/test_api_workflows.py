@@ -298,3 +298,35 @@ def test_what_is_not_there_is_said_with_its_address(server: LocalServer) -> None
         )
         assert page.status == 404
         assert said in page.raw.decode()
+
+
+@pytest.mark.parametrize(
+    ("when_taken", "outcome"), [("skip", "skipped"), ("replace", "replaced"), ("rename", "created")]
+)
+def test_an_import_meets_an_id_that_is_taken(server: LocalServer, when_taken: str, outcome: str) -> None:
+    hook = {"id": "hook", "type": "trigger.webhook", "config": {"path": f"taken-{when_taken}"}}
+    mine = {"id": f"taken-{when_taken}", "nodes": [hook], "edges": []}
+    server.publish(mine)
+    brought = {**mine, "name": "", "description": "brought"}
+    asked = {"workflows": [brought], "when_taken": when_taken, "publish": True}
+    answer = server.api("POST", "/import", asked).json
+    assert answer["refused"] == []
+    (item,) = answer["items"]
+    assert item["outcome"] == outcome
+    kept = server.api("GET", f"/workflows/{mine['id']}").json["document"]
+    assert kept.get("description", "") == ("brought" if when_taken == "replace" else "")
+    if when_taken == "rename":
+        copy = server.api("GET", f"/workflows/{item['id']}").json["document"]
+        assert item["id"] != mine["id"]
+        assert copy["name"] == mine["id"]
+        assert copy["nodes"][0]["config"]["path"] not in ("", f"taken-{when_taken}")
+
+
+def test_an_import_refuses_an_id_that_is_taken_and_keeps_the_others(server: LocalServer) -> None:
+    start = {"id": "start", "type": "trigger.manual"}
+    server.publish({"id": "refused-twin", "nodes": [start], "edges": []})
+    brought = [{"id": name, "nodes": [start], "edges": []} for name in ("refused-twin", "another-one")]
+    answer = server.api("POST", "/import", {"workflows": brought}).json
+    assert [item["id"] for item in answer["items"]] == ["another-one"]
+    assert [each["index"] for each in answer["refused"]] == [0]
+    assert "refused-twin" in answer["refused"][0]["reason"]

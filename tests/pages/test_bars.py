@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from tests.pages.test_editor_sound import SHOP
 from tests.pages.test_every_page import SIZES
-from tests.support.browser import chromium, signed_in
+from tests.support.browser import signed_in
 from tests.support.house import fill
 from tests.support.local import LocalServer
 
@@ -75,12 +75,6 @@ WAYS: dict[str, tuple[str, Callable[[Page], None]]] = {
     "runs": ("/runs", _searched),
     "audit": ("/audit", _searched),
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

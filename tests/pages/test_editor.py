@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import APIResponse, Browser, Locator, Page, Route, expect
 
-from tests.support.browser import chromium, open_editor, signed_in
+from tests.support.browser import open_editor, signed_in
 from tests.support.local import LocalServer
 from tests.support.people import member
 
@@ -29,18 +29,6 @@ FLOW: Document = {
     ],
     "edges": [{"from": "go", "to": "first"}, {"from": "first", "to": "second"}],
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, server: LocalServer) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
-        yield page
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ With FLOWFUSE_SHOTS=folder the visits leave pictures there (`make shots`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import chromium, open_editor, signed_in
+from tests.support.browser import open_editor, signed_in
 from tests.support.local import LocalServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -113,12 +113,6 @@ def shop(server: LocalServer) -> LocalServer:
     assert kept.status == 201
     server.api("POST", "/workflows/shop/operations", {"operations": [note]})
     return server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize("width", [1440, 390])

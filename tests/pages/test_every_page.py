@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import chromium, signed_in
+from tests.support.browser import signed_in
 from tests.support.house import fill
 from tests.support.local import LocalServer
 
@@ -37,12 +37,6 @@ EMPTY = {"empty-home": "/", "empty-workflows": "/workflows", "empty-runs": "/run
          "empty-inbox": "/inbox", "empty-schedules": "/schedules", "empty-webhooks": "/webhooks",
          "empty-connections": "/connections", "empty-trash": "/workflows/trash"}  # fmt: skip
 SIZES = {1440: 900, 390: 844}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -6,27 +6,21 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.browser import chromium, open_editor, signed_in
+from tests.support.browser import open_editor
 from tests.support.local import LocalServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser: Browser, server: LocalServer) -> Iterator[Page]:
-    with signed_in(browser, server) as page:
-        yield page
-        page.goto("/settings/account")
-        page.locator("#single_keys").select_option("on")
-        page.locator("form.stack .btn-solid").first.click()
+def page(page: Page) -> Iterator[Page]:
+    """Single keys are switched on again."""
+    yield page
+    page.goto("/settings/account")
+    page.locator("#single_keys").select_option("on")
+    page.locator("form.stack .btn-solid").first.click()
 
 
 @pytest.mark.parametrize("path", ["/", "/workflows", "/runs", "/settings/account", "/connections"])

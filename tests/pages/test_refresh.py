@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.browser import chromium, signed_in
 from tests.support.local import LocalServer
 from tests.support.server import request
 
@@ -22,18 +19,11 @@ HOOK = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser: Browser, server: LocalServer) -> Iterator[Page]:
-    """A page whose timers are moved by the test."""
-    with signed_in(browser, server) as page:
-        page.clock.install()
-        yield page
+def page(page: Page) -> Page:
+    """Its timers are moved by the test."""
+    page.clock.install()
+    return page
 
 
 def call(server: LocalServer, number: int) -> None:

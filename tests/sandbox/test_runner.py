@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from flowfuse.errors import CodeError, NodeTimeout
-from flowfuse.sandbox.runner import MAX_PRINTED, CodeRunner
+from flowfuse.sandbox.runner import MAX_PRINTED, WORKERS, CodeRunner
 
 pytestmark = pytest.mark.slow
 
@@ -283,3 +283,11 @@ def test_a_killed_server_leaves_no_worker() -> None:
         server.wait()
     gone, alive = psutil.wait_procs(workers, timeout=3)
     assert (len(gone), alive) == (len(workers), [])
+
+
+async def test_a_run_that_cannot_begin_takes_no_worker(runner: CodeRunner) -> None:
+    for _ in range(WORKERS):
+        with pytest.raises((OverflowError, ValueError)):
+            await runner.run("1", {}, now_us=10**30)
+    async with asyncio.timeout(20):
+        assert (await runner.run("1", {})).value == 1

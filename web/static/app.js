@@ -8,7 +8,6 @@ import './keycaps.js'
 import './new.js'
 import './palette.js'
 import './lists.js'
-import './tour.js'
 
 // What the reader has opened or shut stays so when a part of the page comes anew.
 htmx.config.morphIgnore.push('open')

@@ -120,5 +120,6 @@ board.select(chosen && store.node(chosen) ? [chosen] : [])
 const shownRun = new URL(location).searchParams.get('run')
 if (shownRun) runs.follow(Number(shownRun))
 document.documentElement.dataset.ready = 'yes'
+if (new URL(location).searchParams.has('tour')) import('./editor/tour.js').then(({ beginTour }) => beginTour())
 // What is loaded late is fetched while there is time, so that it is there when the connection is not.
 requestIdleCallback(() => { import('./editor/expression.js').catch(() => {}) })

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from flowfuse import document
 from flowfuse.data.workflows import WorkflowRepository
-from flowfuse.engine.drafts import Drafts
+from flowfuse.engine.drafts import Drafts, as_copy
 from flowfuse.errors import Conflict, FlowFuseError, RequestInvalid, WorkflowInvalid
 from flowfuse.model import Version, Workflow
 from flowfuse.node import Catalogue
@@ -201,9 +201,7 @@ async def _import_one(
         if asked.when_taken == "skip":
             return {"id": wanted.id, "outcome": "skipped"}
         if asked.when_taken == "rename":
-            draft = await drafts.create(
-                workspace, msgspec.structs.replace(wanted, id=None, name=wanted.name or wanted.id)
-            )
+            draft = await drafts.create(workspace, as_copy(wanted))
         else:
             current = await workflows.get(workspace, wanted.id)
             draft = await drafts.save(workspace, wanted.id, wanted, current.summary.seq)

@@ -205,18 +205,18 @@ export class Palette {
           this.box.classList.add('is-dragged')
         }
         ghost.style.transform = `translate(${next.clientX + 8}px, ${next.clientY - 20}px)`
-        board.markEdge(over(next).find((each) => each.classList.contains('edge-hit')))
+        board.markTarget(over(next).find((each) => each.classList.contains('edge-hit'))?.nextElementSibling)
       },
       end: (last, cancelled) => {
         ghost.remove()
         this.box.classList.remove('is-dragged')
         if (!began) return
         swallowNextClick(this.list)
-        const edge = board.markEdge()
+        const edge = board.markTarget()?.dataset
         if (cancelled || !over(last).some((each) => each.id === 'canvas')) return
         this.box.hidden = true
         const at = view.toWorld(last)
-        this.put(entry, edge ? { from: edge.from, port: edge.port, edge } : { at: { x: at.x - 92, y: at.y - 34 } })
+        this.put(entry, edge ? { from: edge.from, port: edge.port, edge: { ...edge } } : { at: { x: at.x - 92, y: at.y - 34 } })
       },
     })
   }

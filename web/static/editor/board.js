@@ -13,6 +13,7 @@ export class Board extends EventTarget {
   #waiting = new Set() // nodes of a large workflow whose cards have not been in sight: they are not in the document yet
   #stop
   #lit
+  #target
 
   constructor(canvas, world, store, cards) {
     super()
@@ -199,12 +200,13 @@ export class Board extends EventTarget {
 
   #opener(id) { return this.#elements.get(id)?.querySelector('[data-open]') }
 
-  /** Mark the edge that something would be dropped on (none, without one); the edge that was marked before. */
-  markEdge(hit) {
-    const before = this.world.querySelector('.edge.is-target')
+  /** Mark the node or the edge that would take what is dragged (none, without one); what was marked before. */
+  markTarget(element) {
+    const before = this.#target
     before?.classList.remove('is-target')
-    hit?.nextElementSibling.classList.add('is-target')
-    return before && { from: before.dataset.from, port: before.dataset.port, to: before.dataset.to }
+    this.#target = element
+    element?.classList.add('is-target')
+    return before
   }
 
   /** Mark the node that the pointer's expression speaks of. */

@@ -94,7 +94,7 @@ export class Gestures {
         if (!began) return
         board.canvas.classList.remove('is-dragged')
         this.#guides()
-        const drop = this.#markDrop(ids, null)
+        const drop = board.markTarget()
         swallowNextClick(board.canvas)
         if (cancelled) return board.place()
         if (last.altKey) return this.#leaveCopies(ids, from, id)
@@ -115,43 +115,31 @@ export class Gestures {
   /** A lone card over an edge or over a tray: what would take it. */
   #markDrop(ids, event) {
     const { board } = this
-    const before = this.dropping
-    if (before) for (const marked of board.world.querySelectorAll('.is-target')) marked.classList.remove('is-target')
-    this.dropping = null
-    if (!event) return before
     const [id] = ids
     const loose = ids.length === 1 && !board.store.doc.edges.some((edge) => edge.to === id || edge.from.split('.')[0] === id)
-    if (!loose || !board.element(id).querySelector('.port-in')) return null
+    if (!loose || !board.element(id).querySelector('.port-in')) return
     // The card counts where the pointer holds it, and in its middle: both look like being on the line.
     const card = (board.element(id).querySelector('.node-card') ?? board.element(id)).getBoundingClientRect()
     const under = [[event.clientX, event.clientY], [card.x + card.width / 2, card.y + card.height / 2]].flatMap(([x, y]) => document.elementsFromPoint(x, y))
     const hit = under.find((element) => element.classList.contains('edge-hit'))
-    if (hit) {
-      hit.nextElementSibling.classList.add('is-target')
-      const { from, port, to } = hit.dataset
-      this.dropping = { id, edge: { from, port, to } }
-      return this.dropping
-    }
     const tray = under.map((element) => element.closest('[data-tray]')).find((element) => element && element.dataset.node !== id)
-    if (tray) {
-      tray.classList.add('is-target')
-      this.dropping = { id, tray: tray.dataset.node }
-    }
-    return this.dropping
+    board.markTarget(hit ? hit.nextElementSibling : tray)
   }
 
-  #drop(ids, { id, edge, tray }) {
+  #drop(ids, target) {
     const { board, actions } = this
+    const [id] = ids
     const place = { kind: 'set', node: id, path: 'position', value: { x: board.boxes.get(id).x, y: board.boxes.get(id).y } }
-    if (edge) {
-      actions.putBetween(id, edge)
+    const { from, port, to, node: tray } = target.dataset
+    if (to) {
+      actions.putBetween(id, { from, port, to })
       return board.dispatchEvent(new Event('select'))
     }
     const body = [...board.boxes].filter(([, box]) => box.loop === tray)
     const last = body.sort(([, one], [, other]) => other.x - one.x).find(([each]) => each !== id && !board.links().some(({ from }) => from === each))
     const source = last ? { from: last[0], port: last[1].tray ? 'done' : last[1].ports[0] } : { from: tray, port: 'item' }
-    const from = source.port === 'main' ? source.from : `${source.from}.${source.port}`
-    return actions.change(say('putInto', board.titleOf(id), board.titleOf(tray)), [place, { kind: 'add_edge', value: { from, to: id } }])
+    const start = source.port === 'main' ? source.from : `${source.from}.${source.port}`
+    return actions.change(say('putInto', board.titleOf(id), board.titleOf(tray)), [place, { kind: 'add_edge', value: { from: start, to: id } }])
   }
 
   /** Fall into line with the nearest card whose left, middle or top is close. */
@@ -252,12 +240,12 @@ export class Gestures {
         const end = target ? endOf(board.boxes.get(target)) : view.toWorld(next)
         line.removeAttribute('hidden')
         line.setAttribute('d', curve(startOf(source, target ? board.boxes.get(target) : undefined, { from, port: name }), end))
-        for (const each of board.world.querySelectorAll('.is-target')) each.classList.remove('is-target')
-        if (target) board.element(target).classList.add('is-target')
+        board.markTarget(target ? board.element(target) : undefined)
       },
       end: (last, cancelled) => {
         line.setAttribute('hidden', '')
-        for (const each of board.world.querySelectorAll('.is-target, .is-unfit')) each.classList.remove('is-target', 'is-unfit')
+        board.markTarget()
+        for (const each of board.world.querySelectorAll('.is-unfit')) each.classList.remove('is-unfit')
         if (cancelled) return
         if (!began) {
           swallowNextClick(board.canvas)

@@ -1,6 +1,6 @@
 // The first run, in a minute: a few notes beside the things of the editor, which end when a run has gone through.
-import { send } from './ask.js'
-import { say } from './words.js'
+import { send } from '../ask.js'
+import { say } from '../words.js'
 
 const ENDS = '/tour/end'
 // As much as a card has its caption below it.
@@ -30,8 +30,7 @@ note.addEventListener('keydown', (event) => {
   end()
 })
 
-/** Begin, once the cards lie there. */
-function beginTour() {
+export function beginTour() {
   document.body.append(note)
   addEventListener('resize', place)
   watcher.observe(document.getElementById('run-bar'), { childList: true, subtree: true })
@@ -88,13 +87,4 @@ function end() {
   note.remove()
   document.getElementById('canvas').focus()
   send(ENDS, '', 'application/x-www-form-urlencoded')
-}
-
-if (new URLSearchParams(location.search).has('tour') && document.getElementById('run-bar')) {
-  const isReady = () => 'ready' in document.documentElement.dataset
-  const begin = setInterval(() => {
-    if (!isReady()) return
-    clearInterval(begin)
-    beginTour()
-  }, 50)
 }
