@@ -83,7 +83,11 @@ class Keyed:
 
 def external_modules(monty: Any, seed: str) -> Mapping[str, Any]:
     """The host modules for one run of code, given the sandbox's package."""
-    return {**_common(monty), "uuid": monty.ExternalModule(_uuid(seed))}
+
+    async def made_when_imported() -> Any:
+        return monty.ExternalModule(_uuid(seed))
+
+    return {**_common(monty), "uuid": made_when_imported}
 
 
 @functools.cache
