@@ -36,6 +36,11 @@ class _Collector:
                 self._freeze()
                 gc.enable()
 
+    def let_go(self) -> None:
+        """What stood is not used any more."""
+        gc.unfreeze()
+        gc.collect()
+
     def settle(self) -> None:
         """A server stands: what it is made of stays, and what comes and goes is many small runs."""
         gc.freeze()

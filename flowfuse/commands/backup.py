@@ -68,7 +68,7 @@ def restore_backup(options: argparse.Namespace) -> int:
     folder = DataFolder(config_of(options).data)
     backup = _chosen(options.backup, folder)
     if options.check:
-        manifest = verify(backup)
+        manifest = verify(backup, asset_root("migrations"))
     else:
         folder.make()
         folder.hold()

@@ -17,13 +17,18 @@ from typing import Any
 
 import msgspec
 
+from flowfuse.clock import Clock
 from flowfuse.collector import collector
 from flowfuse.commands.common import add_data, config_of
 from flowfuse.config import Config, local_address
+from flowfuse.data.backup import BringBack, restore
 from flowfuse.data.folder import DataFolder, Running
-from flowfuse.errors import ConfigInvalid
+from flowfuse.errors import BackupInvalid, ConfigInvalid
 from flowfuse.model import WORKSPACE
+from flowfuse.resources import asset_root
 from flowfuse.tls import fingerprint
+
+log = logging.getLogger("flowfuse.serve")
 
 LAST_ANSWERS_SECONDS = 2
 """How long answers may take to leave once everything is drained."""
@@ -57,15 +62,30 @@ def serve_config(config: Config, extra: Callable[[], Sequence[Any]] = tuple, *, 
     folder = DataFolder(config.data)
     folder.make()
     folder.hold()
+    restored: BringBack | None = None
     try:
-        with _listen(config) as listener, contextlib.ExitStack() as starting:
-            starting.enter_context(collector.held())
-            # With port 0 the system chooses one.
-            config = msgspec.structs.replace(config, port=listener.getsockname()[1])
-            _run(config, folder, listener, extra, browser, starting)
+        while True:
+            with _listen(config) as listener, contextlib.ExitStack() as starting:
+                starting.enter_context(collector.held())
+                # With port 0 the system chooses one.
+                config = msgspec.structs.replace(config, port=listener.getsockname()[1])
+                wanted = _run(config, folder, listener, extra, browser, starting, restored)
+            if wanted is None:
+                return 0
+            restored, browser = _restored(wanted, folder), False
+            collector.let_go()
     finally:
         folder.release()
-    return 0
+
+
+def _restored(wanted: BringBack, folder: DataFolder) -> BringBack:
+    """Bring a backup back between two servers; with `trouble`, what was there is there still."""
+    try:
+        restore(wanted.backup, folder.path, asset_root("migrations"), Clock())
+    except BackupInvalid as error:
+        log.error("Nothing was brought back. %s", error)
+        return msgspec.structs.replace(wanted, trouble=str(error))
+    return wanted
 
 
 def _listen(config: Config) -> socket.socket:
@@ -97,8 +117,12 @@ def _run(
     extra: Any,
     browser: bool,
     starting: contextlib.ExitStack,
-) -> None:
-    """Serve until the end; `starting` is what is held until the server is ready."""
+    restored: BringBack | None,
+) -> BringBack | None:
+    """Serve until the end; the backup to go on with, where one is wanted.
+
+    `starting` is what is held until the server is ready, `restored` what it starts from.
+    """
     import uvicorn
 
     from flowfuse.app import create_app
@@ -128,6 +152,7 @@ def _run(
         )
     )
     server.engine = app.engine
+    app.engine.backups.start_anew, app.engine.backups.began_from = server.start_anew, restored
     app.built = collector.settle
 
     async def ready() -> None:
@@ -136,10 +161,12 @@ def _run(
 
     server.ready = ready
     try:
-        asyncio.run(_open_and_serve(app, server, listener))
+        asyncio.run(_open_and_serve(app, server, listener, restored))
     except BaseExceptionGroup as group:
         # The framework opens an application in a task group; what kept it from opening is inside.
         raise _cause(group) from None
+    wanted: BringBack | None = server.wanted
+    return wanted
 
 
 def _certificate(config: Config, folder: DataFolder) -> tuple[str, str]:
@@ -186,11 +213,24 @@ def _cause(group: BaseException) -> BaseException:
     return group
 
 
-async def _open_and_serve(app: Any, server: Any, listener: socket.socket) -> None:
+async def _open_and_serve(app: Any, server: Any, listener: socket.socket, restored: BringBack | None) -> None:
     """Open the application, serve, close it: also what is not begun any more is closed in order."""
     server.take_signals()
     async with app.lifespan():
+        if restored is not None and not restored.trouble:
+            await _note(app.engine, restored)
         await server.serve(sockets=[listener])
+
+
+async def _note(engine: Any, restored: BringBack) -> None:
+    """In the database that has come back: whoever brought it back is signed in, and the log says so."""
+    by = restored.by
+    if by.session is not None:
+        await engine.sessions.put_back(by.session)
+    await engine.audit.add(
+        by.workspace, "restore_backup", restored.backup.name,
+        actor=by.actor, actor_name=by.actor_name, via=by.via, ip=by.ip,
+    )  # fmt: skip
 
 
 async def _announce(config: Config, folder: DataFolder, app: Any, certificate: str, *, browser: bool) -> None:
@@ -236,6 +276,7 @@ def _server_class() -> Any:
         engine: Any = None
         ready: Any = None
         stopping: asyncio.Task[None] | None = None
+        wanted: BringBack | None = None
 
         def take_signals(self) -> None:
             loop = asyncio.get_running_loop()
@@ -251,7 +292,14 @@ def _server_class() -> Any:
             if not self.should_exit:
                 await self.ready()
 
+        def start_anew(self, wanted: BringBack) -> None:
+            """End like by a signal, to begin again from a backup."""
+            if self.stopping is None:
+                self._stop()
+                self.wanted = wanted
+
         def _stop(self) -> None:
+            self.wanted = None
             if not self.started:
                 self.should_exit = True
             elif self.stopping is None:

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from flowfuse.clock import Clock
 from flowfuse.data.database import connect, newest_schema, structure_fault
 from flowfuse.data.preferences import BackupSettings, PreferenceStore
 from flowfuse.data.storage import reserve_of
-from flowfuse.errors import BackupInvalid
+from flowfuse.errors import BackupInvalid, NotFound
 from flowfuse.model import WORKSPACE
 
 log = logging.getLogger("flowfuse.backup")
@@ -58,11 +58,34 @@ class Backup(Struct, frozen=True):
     manifest: Manifest
 
 
+class Asker(Struct, frozen=True, kw_only=True):
+    """Who wants a backup back. `session` is their own, as it is stored: they stay signed in."""
+
+    workspace: str
+    actor: str
+    actor_name: str
+    via: str
+    ip: str
+    session: tuple[Any, ...] | None
+
+
+class BringBack(Struct, frozen=True):
+    """A backup that is to take the place of what is there, who wants that, and why it did not."""
+
+    backup: Path
+    by: Asker
+    trouble: str = ""
+
+
 class Backups:
     """Makes, lists and thins out the backups of one data folder."""
 
     def __init__(self, folder: Path, migrations: Path, clock: Clock) -> None:
         self.folder, self._migrations, self._clock = folder, migrations, clock
+        self.start_anew: Callable[[BringBack], None] | None = None
+        """Ends the process's use of the folder, restores, and begins again; whoever serves sets it."""
+        self.began_from: BringBack | None = None
+        """What this process has brought back before it opened the folder again."""
 
     @property
     def place(self) -> Path:
@@ -125,6 +148,14 @@ class Backups:
                     found.append(Backup(path, manifest))
         return sorted(found, key=lambda backup: backup.manifest.created, reverse=True)
 
+    def verified(self, name: str) -> Path:
+        """A backup of the folder, read whole: blocks. Raises NotFound, BackupInvalid."""
+        found = next((backup for backup in self.list() if backup.path.name == name), None)
+        if found is None:
+            raise NotFound(what="backup", id=name)
+        verify(found.path, self._migrations)
+        return found.path
+
     def thin_out(self, settings: BackupSettings) -> Sequence[Path]:
         """Remove what is over the newest hourly ones, and then one a day; what was removed."""
         own = [backup for backup in self.list() if not backup.manifest.reason]
@@ -172,12 +203,7 @@ def restore(backup: Path, folder: Path, migrations: Path, clock: Clock) -> Manif
 
     Raises BackupInvalid where the backup is damaged or of a newer version.
     """
-    manifest = verify(backup)
-    if manifest.schema > newest_schema(migrations):
-        raise BackupInvalid(
-            path=str(backup),
-            reason=f"it was made by FlowFuse {manifest.version}, which is newer than this one",
-        )
+    manifest = verify(backup, migrations)
     aside = f".before-restore-{name_of(clock.now_us())}"
     try:
         fresh = folder / f"{DATABASE}.restoring"
@@ -206,8 +232,8 @@ def _keep_aside(folder: Path, suffix: str) -> None:
             (folder / name).rename(folder / f"{name}{suffix}")
 
 
-def verify(backup: Path) -> Manifest:
-    """Read a backup whole. Raises BackupInvalid, which says what is wrong with it."""
+def verify(backup: Path, migrations: Path) -> Manifest:
+    """Read a backup whole. Raises BackupInvalid, which says why it cannot be brought back."""
     try:
         manifest = msgspec.json.decode((backup / MANIFEST).read_bytes(), type=Manifest)
         if _sha256(backup / DATABASE) != manifest.sha256:
@@ -217,6 +243,11 @@ def verify(backup: Path) -> Manifest:
         raise BackupInvalid(path=str(backup), reason=f"it is no backup ({error})") from None
     except sqlite3.Error as error:
         raise BackupInvalid(path=str(backup), reason=f"its database is damaged ({error})") from None
+    if manifest.schema > newest_schema(migrations):
+        raise BackupInvalid(
+            path=str(backup),
+            reason=f"it was made by FlowFuse {manifest.version}, which is newer than this one",
+        )
     return manifest
 
 

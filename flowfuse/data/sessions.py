@@ -26,10 +26,10 @@ IDLE_US = 12 * 3600 * 1_000_000
 _SEEN_EVERY_US = 60 * 1_000_000
 _LONGEST_AGENT = 200
 
-_INSERT = (
-    "INSERT INTO sessions (hash, id, workspace_id, user_id, ip, agent, created, seen, expires) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_COLUMNS = "hash, id, workspace_id, user_id, ip, agent, created, seen, expires"
+_INSERT = f"INSERT INTO sessions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT_BACK = f"""INSERT OR IGNORE INTO sessions ({_COLUMNS}) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+ WHERE EXISTS (SELECT 1 FROM members WHERE workspace_id = ?3 AND user_id = ?4)"""
 _FIND = """SELECT s.id, s.workspace_id, s.user_id, s.ip, s.agent, s.created, s.seen, s.expires,
  u.name, u.language, u.theme, u.single_keys, m.role, w.name AS workspace_name FROM sessions s
  JOIN workspaces w ON w.workspace_id = s.workspace_id
@@ -171,6 +171,15 @@ class Sessions:
         if changes == self._changes:
             self._known[name] = found
         return found
+
+    async def stored(self, secret: str) -> tuple[Any, ...] | None:
+        """The session of a secret as it is stored, for `put_back` after a change of the database."""
+        row = await self._database.row(f"SELECT {_COLUMNS} FROM sessions WHERE hash = ?", (digest(secret),))
+        return None if row is None else tuple(row)
+
+    async def put_back(self, stored: tuple[Any, ...]) -> None:
+        """Let a session go on in a database that does not know it, if it knows its person."""
+        await self._database.write(lambda connection: connection.execute(_PUT_BACK, stored).rowcount)
 
     async def of(self, user: str) -> Sequence[Session]:
         """Somebody's live sessions, the last seen first."""

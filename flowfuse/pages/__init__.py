@@ -10,6 +10,7 @@ def routes() -> tuple[Any, ...]:
     from flowfuse.pages import (
         account,
         audit,
+        backups,
         code,
         compare,
         connections,
@@ -69,7 +70,8 @@ def routes() -> tuple[Any, ...]:
         settings.about,
         settings.settings_group,
         settings.change_setting,
-        settings.back_up_now,
+        backups.back_up_now,
+        backups.bring_back,
         account.account,
         account.change_profile,
         account.change_password,

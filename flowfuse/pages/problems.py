@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from flowfuse.errors import (
+    BackupInvalid,
     CallDenied,
     CodeSpent,
     ConditionMissing,
@@ -41,6 +42,7 @@ _STATUS: tuple[tuple[type[FlowFuseError], int], ...] = (
     (Denied, 403),
     (StaleVersion, 412),
     (Conflict, 409),
+    (BackupInvalid, 409),
     (TooManyAttempts, 429),
     (Unavailable, 503),
 )

@@ -20,7 +20,7 @@ from flowfuse.errors import NotFound, RequestInvalid
 from flowfuse.pages.about import libraries
 from flowfuse.pages.audit_trail import note
 from flowfuse.pages.forms import read_form
-from flowfuse.pages.guards import check_first_workspace, identity_of, needs, signed_in, workspace_of
+from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.identity import Identity
 from flowfuse.pages.language import LANGUAGES, say
 from flowfuse.pages.notices import back
@@ -129,7 +129,7 @@ async def _shown(
     shown: dict[str, Any] = {"field": "", "wrong": "", "given": "", **wrong}
     return page(
         request, "settings.html", places=places(identity_of(request), language_of(request)), group=group,
-        rows=rows, q="", found=[], usage=usage, backups=kept, **shown,
+        rows=rows, q="", found=[], usage=usage, backups=kept, began_from=backups.began_from, **shown,
     )  # fmt: skip
 
 
@@ -187,15 +187,6 @@ def _bytes_of(key: str, text: str) -> int:
 
 
 _KINDS = {int: "whole number", float: "number"}
-
-
-@post(f"{HERE}/backups", guards=[needs("administer")], status_code=303)
-async def back_up_now(request: Asked, backups: NamedDependency[Backups]) -> Redirect:
-    """Make a backup now; it is read whole before it counts."""
-    check_first_workspace(request)
-    made = await asyncio.to_thread(backups.make)
-    note(request, f"{HERE}/backup", made.path.name)
-    return back(request, f"{HERE}/backup", "backed_up")
 
 
 @get(f"{HERE}/about", guards=[signed_in])

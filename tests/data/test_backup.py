@@ -62,7 +62,7 @@ def test_a_backup_while_it_is_written_to_is_whole(server: LocalServer, tmp_path:
         thread.join()
     assert [answer.status for answer in made] == [201] * 3
     for answer in made:
-        manifest = verify(Path(answer.json["path"]))
+        manifest = verify(Path(answer.json["path"]), MIGRATIONS)
         assert manifest.checked
     assert [each["name"] for each in server.api("GET", "/backups").json["items"]] == sorted(
         (answer.json["name"] for answer in made), reverse=True
@@ -82,7 +82,7 @@ def test_one_with_large_values_and_dead_letters_is_sound(server: LocalServer) ->
         assert server.api("POST", f"/dead-letters/{act}", {"ids": [execution["id"]]}).json["refused"] == []
     made = server.api("POST", "/backups")
     assert made.status == 201, made.raw
-    assert verify(Path(made.json["path"])).checked
+    assert verify(Path(made.json["path"]), MIGRATIONS).checked
 
 
 def test_what_was_backed_up_comes_back(server: LocalServer, tmp_path: Path) -> None:
@@ -152,9 +152,9 @@ def test_a_damaged_backup_is_named_and_nothing_is_touched(server: LocalServer) -
         restore(path, server.data, MIGRATIONS, Moved())  # type: ignore[arg-type]
     (path / "manifest.json").write_text("{")
     with pytest.raises(BackupInvalid, match="no backup"):
-        verify(path)
+        verify(path, MIGRATIONS)
     with pytest.raises(BackupInvalid, match="no backup"):
-        verify(path / "nowhere")
+        verify(path / "nowhere", MIGRATIONS)
     assert (server.data / "flowfuse.db").read_bytes() == before
     server.start()
 

@@ -8,6 +8,7 @@ import './keycaps.js'
 import './new.js'
 import './palette.js'
 import './lists.js'
+import './restarting.js'
 
 // What the reader has opened or shut stays so when a part of the page comes anew.
 htmx.config.morphIgnore.push('open')

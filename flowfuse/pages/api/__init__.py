@@ -70,6 +70,7 @@ API = (
     settings.get_storage,
     settings.list_backups,
     settings.make_backup,
+    settings.restore_backup,
     accounts.get_me,
     accounts.list_members,
     accounts.invite_member,

@@ -7,13 +7,17 @@ from typing import Any
 
 from litestar import Request, Response, get, patch, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from flowfuse.data.backup import Backup, Backups
 from flowfuse.data.preferences import PreferenceStore, describe
+from flowfuse.data.sessions import Sessions
 from flowfuse.data.storage import Storage, Usage
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.api.spec import items_of, spec
 from flowfuse.pages.audit_trail import note
+from flowfuse.pages.auth import AuthManager
+from flowfuse.pages.backups import begin
 from flowfuse.pages.guards import check_first_workspace, needs, workspace_of
 
 Asked = Request[Any, Any, Any]
@@ -75,6 +79,26 @@ async def make_backup(request: Asked, backups: NamedDependency[Backups]) -> Resp
     """Make a backup now; it is read whole before it counts."""
     check_first_workspace(request)
     return answer(_shown(await asyncio.to_thread(backups.make)), 201)
+
+
+@post(
+    "/api/v1/backups/{backup:str}/restore",
+    guards=[needs("own")],
+    status_code=202,
+    opt=spec("Storage", status=202),
+)
+async def restore_backup(
+    request: Asked,
+    backup: FromPath[str],
+    backups: NamedDependency[Backups],
+    sessions: NamedDependency[Sessions],
+    auth: NamedDependency[AuthManager],
+) -> None:
+    """Put a backup in the place of everything. The server drains and starts anew: `/ready` says when.
+
+    What was there is kept beside it, in the data folder.
+    """
+    await begin(request, backup, backups, sessions, auth)
 
 
 def _shown(backup: Backup) -> dict[str, Any]:

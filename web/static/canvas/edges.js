@@ -5,12 +5,15 @@ import { portHeight } from './layout.js'
 const SVG = 'http://www.w3.org/2000/svg'
 const RING = 14 // from a tray's left edge to the ring's centre
 const TRACK = 24 // from a tray's right and lower edge to its track
+const REST = 100 // ms without a move after which the pointer can hit a moved edge where it is now
 
 /** Draws edges {from, port, to} between boxes, and keeps them up to date. */
 export class Edges {
   #drawn = new Map() // key → {edge, path, hit, label}
   #byNode = new Map() // node → keys
   #tracks = new Map() // loop → its group
+  #unsettled = new Set() // drawn edges whose broad twins lie where the edges were
+  #resting
 
   /** With `editable`, each edge has a broad invisible twin that the pointer can hit. */
   constructor(svg, editable = false) {
@@ -25,10 +28,11 @@ export class Edges {
     for (const [key, drawn] of this.#drawn) if (!wanted.has(key)) this.#remove(key, drawn)
     for (const [key, edge] of wanted) if (!this.#drawn.has(key)) this.#add(key, edge)
     for (const drawn of this.#drawn.values()) this.#place(drawn, boxes)
+    this.#settle()
     this.#syncTracks(boxes)
   }
 
-  /** Some nodes have moved. */
+  /** Some nodes are on the move: the broad twins of their edges follow when they have come to rest. */
   move(ids, boxes) {
     const keys = new Set(ids.flatMap((id) => [...(this.#byNode.get(id) ?? [])]))
     for (const key of keys) {
@@ -37,6 +41,13 @@ export class Edges {
     }
     const loops = new Set(ids.flatMap((id) => [boxes.get(id)?.loop, boxes.get(id)?.tray ? id : '']).filter(Boolean))
     for (const loop of loops) this.#track(loop, boxes)
+    clearTimeout(this.#resting)
+    this.#resting = setTimeout(() => this.#settle(), REST)
+  }
+
+  #settle() {
+    for (const { hit, d } of this.#unsettled) hit.setAttribute('d', d)
+    this.#unsettled.clear()
   }
 
   get all() { return [...this.#drawn.values()].map(({ edge }) => edge) }
@@ -57,6 +68,7 @@ export class Edges {
       if (!hidden) this.#place(drawn, boxes)
       for (const each of [path, hit, drawn.label]) each?.classList.toggle('is-away', hidden)
     }
+    this.#settle()
   }
 
   #add(key, edge) {
@@ -84,7 +96,7 @@ export class Edges {
     if (drawn.d === d && drawn.ports === source.ports.length) return
     Object.assign(drawn, { d, ports: source.ports.length })
     path.setAttribute('d', d)
-    hit?.setAttribute('d', d)
+    if (hit) this.#unsettled.add(drawn)
     const words = source.ports.length > 1 && !(target.loop === edge.from && edge.port === 'item') ? edge.port : ''
     if (!words) {
       drawn.label?.remove()
