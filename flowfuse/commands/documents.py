@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,17 @@ async def _import_here(
                 name = workflow.id
                 await engine.drafts.save(WORKSPACE, name, workflow, current.summary.seq)
             if options.publish:
-                await engine.drafts.publish(WORKSPACE, name)
+                await engine.drafts.publish(WORKSPACE, name, author=_author())
             kept.append(name)
     return kept
+
+
+def _author() -> str:
+    """Who publishes: the name of the machine's user, where it has one."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
 
 
 def _import_by_server(

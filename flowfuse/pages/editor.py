@@ -20,13 +20,14 @@ from flowfuse.engine.history import History
 from flowfuse.errors import NotFound
 from flowfuse.expression import library
 from flowfuse.integrations.vault import CredentialVault
-from flowfuse.model import ExecutionDetail, Node, Value
+from flowfuse.model import ExecutionDetail, Node, Value, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.form import form_of
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
+from flowfuse.pages.language import say
 from flowfuse.pages.page import chosen_tab, language_of, page, reader_of
 from flowfuse.pages.palette import palette
 from flowfuse.pages.run_view import run_view
@@ -141,8 +142,25 @@ async def settings(
     request: Asked, workflow: FromPath[str], workflows: NamedDependency[WorkflowRepository]
 ) -> Response[str]:
     """The workflow's own fields, for the bench while no node is chosen."""
-    draft = await workflows.get(workspace_of(request), workflow)
-    return page(request, "editor/_settings.html", own=draft.document)
+    workspace = workspace_of(request)
+    draft = await workflows.get(workspace, workflow)
+    others = _error_workflows(await workflows.list(workspace), draft.document, language_of(request))
+    return page(request, "editor/_settings.html", own=draft.document, others=others)
+
+
+def _error_workflows(summaries: list[WorkflowSummary], own: Workflow, language: str) -> list[tuple[str, str]]:
+    """What a failure may start, as (id, words), also what stands there and cannot be started."""
+    chosen = own.settings.error_workflow
+    found = [("", say(language, "nothing"))]
+    for each in sorted(summaries, key=lambda summary: summary.name.lower()):
+        name = each.name or each.id
+        if each.published is None:
+            name = say(language, "{name}, not published", name=name)
+        if each.id != own.id or each.id == chosen:
+            found.append((each.id, name))
+    if chosen and all(id != chosen for id, _ in found):
+        found.append((chosen, say(language, "{name}, which is not there", name=chosen)))
+    return found
 
 
 @get(f"{ONE}/bench", guards=[signed_in])

@@ -15,6 +15,7 @@ from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.history import History
 from flowfuse.model import Execution
 from flowfuse.node import Catalogue
+from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.guards import signed_in, workspace_of
 from flowfuse.pages.page import chosen_tab, language_of, page
@@ -102,4 +103,5 @@ async def _run_page(
         view=view,
         version=await history.version(workspace, detail.execution),
         tab=chosen_tab(request, TABS, "node"),
+        attempt=whole_number(query.get("attempt", "")),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,17 @@ def test_import_publishes_what_may_run(flowfuse: Command, write: Write) -> None:
     assert flowfuse("list", "--data", "data", "--json").json[0]["published"] == 1
     write("unsound.json", {"id": "unsound", "nodes": [fields("x")], "edges": []})
     assert flowfuse("import", "unsound.json", "--publish", "--data", "data").code == 2
+
+
+def test_what_the_command_publishes_says_by_whom(flowfuse: Command, write: Write, tmp_path: Path) -> None:
+    write("flow.json", {"id": "live", "nodes": [GO], "edges": []})
+    assert flowfuse("import", "flow.json", "--publish", "--data", "data").code == 0
+    server = LocalServer(tmp_path / "data").start()
+    try:
+        (version,) = server.api("GET", "/workflows/live/versions").json["items"]
+    finally:
+        server.stop()
+    assert version["author"] == getpass.getuser()
 
 
 def test_import_and_export_beside_a_server(flowfuse: Command, write: Write, server: LocalServer) -> None:

@@ -376,6 +376,16 @@ def test_each_attempt_is_told_by_itself(page: Page, server: LocalServer) -> None
     assert any(re.fullmatch(r"HTTP request: pause of 1\.\d s after attempt 1", title) for title in titles), (
         titles
     )
+    # Each has an address, which is also what its bar leads to.
+    expect(page).to_have_url(re.compile(r"node=call.*&attempt=1\b"))
+    page.goto(f"/workflows/{flow}/runs/1?node=call&attempt=2")
+    expect(attempts.last.locator("dl")).to_be_visible()
+    expect(attempts.first.locator("dl")).to_be_hidden()
+    page.get_by_role("tab", name="Timeline").click()
+    page.locator("#panel-timeline a[href*='attempt=1']").first.click()
+    expect(attempts.first.locator("dl")).to_be_visible()
+    attempts.first.locator("summary").click()
+    expect(page).not_to_have_url(re.compile("attempt="))
     open_editor(page, flow, "?run=1&node=call")
     page.locator("#panel-node .attempts summary").first.click()
     expect(page.locator("#panel-node .attempts li").first).to_contain_text("connection_lost")

@@ -1,6 +1,7 @@
 // What can be done to the draft. Each act is one step of undo, whatever it is made of.
 import { placeAll, TRAY } from '../canvas/layout.js'
 import { boundsOf } from '../canvas/view.js'
+import { joining, loosened } from './bodies.js'
 import { snap } from './board.js'
 import { fromOf, portOf, sourceOf } from './document.js'
 import { downstream, refusal } from './rules.js'
@@ -94,6 +95,31 @@ export class Actions {
     ]
     if (out) operations.push({ kind: 'add_edge', value: { from: fromOf(id, out), to: edge.to } })
     return this.change(say('between', board.titleOf(id)), operations)
+  }
+
+  /** Put a node at the end of a loop's body; `place` is where, if it was not dragged there. */
+  putInto(id, tray, place = null) {
+    return this.#rehome(id, tray, say('putInto', this.board.titleOf(id), this.board.titleOf(tray)), joining(this.board, id, tray), place)
+  }
+
+  /** Take a node out of the loop that it is in, to lie loose beside it. */
+  takeOut(id, tray, place = null) {
+    return this.#rehome(id, '', say('tookOut', this.board.titleOf(id), this.board.titleOf(tray)), loosened(this.board, id), place)
+  }
+
+  #rehome(id, loop, label, operations, place) {
+    const { board } = this
+    const ids = board.withBodies([id])
+    const { x, y, loop: before } = board.boxes.get(id)
+    const by = { x: place ? place.x - x : 0, y: place ? place.y - y : 0 }
+    const places = ids.map((node) => {
+      const box = board.boxes.get(node)
+      return { kind: 'set', node, path: 'position', value: { x: box.x + by.x, y: box.y + by.y } }
+    })
+    board.rehome(id, loop)
+    const done = this.change(label, [...operations, ...places])
+    if (!done) board.rehome(id, before)
+    return done
   }
 
   /** An id that no node has: the wished one, or with a number behind it. */

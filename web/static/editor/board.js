@@ -157,6 +157,18 @@ export class Board extends EventTarget {
     this.edges.move(all, this.boxes)
   }
 
+  /** Let a node lie in another loop's tray (none: ''), before the server says so. */
+  rehome(id, loop) {
+    const box = this.boxes.get(id)
+    if (!box || box.loop === loop) return
+    const trays = this.#around([id])
+    box.loop = loop
+    for (const each of this.#around([id])) trays.add(each)
+    wrapTrays(this.boxes)
+    for (const each of trays) if (!this.boxes.get(each).away) applyBox(this.boxes.get(each))
+    this.edges.move([...trays], this.boxes)
+  }
+
   /** The trays that nodes lie in, and the trays around those. */
   #around(ids) {
     const found = new Set()

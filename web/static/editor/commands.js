@@ -1,6 +1,7 @@
 // Every act by its name: for the toolbar's buttons (data-do), the keys, and “find or do”.
 import { ask, post } from '../ask.js'
 import { openTab } from '../bench.js'
+import { spotBelow, spotIn, takers } from './bodies.js'
 import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
 import { refusal } from './rules.js'
@@ -45,6 +46,8 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'connect-to': () => finder.choose(say('connectTo'), targets()),
     'disconnect-from': () => finder.choose(say('disconnectFrom'), links((edge) => actions.disconnect(edge))),
     'insert-on': () => finder.choose(say('insertOn'), links((edge) => palette.open({ from: edge.from, port: edge.port, edge }))),
+    'into-loop': () => intoLoop(),
+    'out-of-loop': () => outOfLoop(),
     'go-runs': () => location.assign(`/workflows/${store.id}/runs`),
     'go-versions': () => location.assign(`/workflows/${store.id}/versions`),
     pin: () => bench.togglePin(),
@@ -160,6 +163,19 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const { current } = board
     const found = board.links().filter(({ from, to }) => !current || from === current || to === current)
     return found.map((edge) => ({ words: `${board.titleOf(edge.from)} → ${board.titleOf(edge.to)}`, hint: edge.port === 'main' ? '' : called('way', edge.port), run: () => run(edge) }))
+  }
+
+  function intoLoop() {
+    const id = board.current
+    const found = id && board.element(id).querySelector(':scope > .port-in') ? takers(board, id) : []
+    if (!found.length) return toast(say('noLoop'))
+    return finder.choose(say('intoWhich'), found.map((tray) => ({ words: board.titleOf(tray), hint: '', run: () => actions.putInto(id, tray, spotIn(board, id, tray)) })))
+  }
+
+  function outOfLoop() {
+    const loop = board.boxes.get(board.current)?.loop
+    if (!loop) return toast(say('notInLoop'))
+    return actions.takeOut(board.current, loop, spotBelow(board, board.current, loop))
   }
 
   function showSelection() {

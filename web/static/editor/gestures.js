@@ -3,9 +3,11 @@
 import { STILL, FLOATS, swallowNextClick } from '../canvas/view.js'
 import { curve, endOf, startOf } from '../canvas/edges.js'
 import { snap } from './board.js'
+import { sourceOf } from './document.js'
 import { refusal } from './rules.js'
 import { say } from '../words.js'
 
+const LET_GO = 24 // so far beyond a tray's border a card has left it
 const NEAR = 6 // pixels within which a dragged card falls into line with another
 const EDGE_OF_VIEW = 28
 const EDGE_SPEED = 9
@@ -71,7 +73,7 @@ export class Gestures {
     const { board, view } = this
     const chosen = board.selected.has(id) ? [...board.selected] : [id]
     const start = view.toWorld(event)
-    let ids, from, moving, began = false
+    let ids, from, moving, home, began = false
     track(event, view, {
       move: (next) => {
         const at = view.toWorld(next)
@@ -80,6 +82,7 @@ export class Gestures {
           began = true
           ids = board.withBodies(chosen)
           moving = new Set(ids)
+          home = chosen.length === 1 ? this.#homeOf(id) : null
           from = new Map(ids.map((each) => [each, { x: board.boxes.get(each).x, y: board.boxes.get(each).y }]))
           if (!board.selected.has(id)) board.select([id], { quiet: true })
           board.canvas.classList.add('is-dragged')
@@ -88,7 +91,8 @@ export class Gestures {
         const dy = snap(at.y - start.y)
         const aligned = next.ctrlKey ? { dx, dy } : this.#inLine(id, from.get(id), dx, dy, moving)
         board.show(ids.map((each) => [each, { x: snap(from.get(each).x + aligned.dx), y: snap(from.get(each).y + aligned.dy) }]))
-        this.#markDrop(ids, next)
+        if (home) board.rehome(id, this.#isAway(id, home) ? '' : home.loop)
+        if (chosen.length === 1) this.#markDrop(id, moving, next)
       },
       end: (last, cancelled) => {
         if (!began) return
@@ -96,10 +100,11 @@ export class Gestures {
         this.#guides()
         const drop = board.markTarget()
         swallowNextClick(board.canvas)
+        const left = home && board.boxes.get(id).loop !== home.loop
+        if (left) board.rehome(id, home.loop)
         if (cancelled) return board.place()
         if (last.altKey) return this.#leaveCopies(ids, from, id)
-        if (drop) return this.#drop(ids, drop)
-        this.actions.move(ids)
+        if (!this.#land(id, ids, drop, left ? home.loop : '')) board.place()
         board.dispatchEvent(new Event('select'))
       },
     })
@@ -112,34 +117,49 @@ export class Gestures {
     this.actions.duplicate(offset)
   }
 
-  /** A lone card over an edge or over a tray: what would take it. */
-  #markDrop(ids, event) {
+  /** The tray that a card lies in, as it is before the card moves. */
+  #homeOf(id) {
+    const { loop } = this.board.boxes.get(id)
+    if (!loop) return null
+    const { x, y, width, height } = this.board.boxes.get(loop)
+    return { loop, left: x - LET_GO, top: y - LET_GO, right: x + width + LET_GO, bottom: y + height + LET_GO }
+  }
+
+  /** Whether a card has been dragged out of its tray, which grows around it till then. */
+  #isAway(id, home) {
+    const box = this.board.boxes.get(id)
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]
+    return x < home.left || x > home.right || y < home.top || y > home.bottom
+  }
+
+  /** What would take a card: an edge, if it is loose; a tray that it is not in. */
+  #markDrop(id, moving, event) {
     const { board } = this
-    const [id] = ids
-    const loose = ids.length === 1 && !board.store.doc.edges.some((edge) => edge.to === id || edge.from.split('.')[0] === id)
-    if (!loose || !board.element(id).querySelector('.port-in')) return
+    if (!board.element(id).querySelector(':scope > .port-in')) return
+    const isLoose = !board.store.doc.edges.some((edge) => edge.to === id || sourceOf(edge) === id)
     // The card counts where the pointer holds it, and in its middle: both look like being on the line.
     const card = (board.element(id).querySelector('.node-card') ?? board.element(id)).getBoundingClientRect()
     const under = [[event.clientX, event.clientY], [card.x + card.width / 2, card.y + card.height / 2]].flatMap(([x, y]) => document.elementsFromPoint(x, y))
-    const hit = under.find((element) => element.classList.contains('edge-hit'))
-    const tray = under.map((element) => element.closest('[data-tray]')).find((element) => element && element.dataset.node !== id)
-    board.markTarget(hit ? hit.nextElementSibling : tray)
+    const hit = isLoose && under.find((element) => element.classList.contains('edge-hit'))
+    const tray = this.#trayAt(this.view.toWorld(event), moving)
+    const isThere = tray === board.boxes.get(id).loop
+    board.markTarget(hit ? hit.nextElementSibling : isThere ? undefined : board.element(tray))
   }
 
-  #drop(ids, target) {
+  /** The innermost tray at a point of the world that is not dragged itself; '' where there is none. */
+  #trayAt({ x, y }, moving) {
+    const over = [...this.board.boxes].filter(([id, box]) => box.tray && !moving.has(id) && x >= box.x && x <= box.x + box.width && y >= box.y && y <= box.y + box.height)
+    return over.sort(([, one], [, other]) => one.width * one.height - other.width * other.height)[0]?.[0] ?? ''
+  }
+
+  /** A drag has ended: what the card's place means for its connections. */
+  #land(id, ids, target, left) {
     const { board, actions } = this
-    const [id] = ids
-    const place = { kind: 'set', node: id, path: 'position', value: { x: board.boxes.get(id).x, y: board.boxes.get(id).y } }
-    const { from, port, to, node: tray } = target.dataset
-    if (to) {
-      actions.putBetween(id, { from, port, to })
-      return board.dispatchEvent(new Event('select'))
-    }
-    const body = [...board.boxes].filter(([, box]) => box.loop === tray)
-    const last = body.sort(([, one], [, other]) => other.x - one.x).find(([each]) => each !== id && !board.links().some(({ from }) => from === each))
-    const source = last ? { from: last[0], port: last[1].tray ? 'done' : last[1].ports[0] } : { from: tray, port: 'item' }
-    const start = source.port === 'main' ? source.from : `${source.from}.${source.port}`
-    return actions.change(say('putInto', board.titleOf(id), board.titleOf(tray)), [place, { kind: 'add_edge', value: { from: start, to: id } }])
+    const { from, port, to, node: tray } = target?.dataset ?? {}
+    if (to) return actions.putBetween(id, { from, port, to })
+    if (tray) return actions.putInto(id, tray)
+    if (left) return actions.takeOut(id, left)
+    return actions.move(ids)
   }
 
   /** Fall into line with the nearest card whose left, middle or top is close. */

@@ -17,6 +17,7 @@ export function followRun() {
   const refetch = throttled(() => fetchPart(states))
   listenToOrders(refetch)
   tick()
+  document.addEventListener('toggle', ({ target }) => { if (target.dataset?.attempt) keepAttempt(target) }, true)
   document.addEventListener('htmx:after:swap', () => {
     states.read(list())
     markChosen()
@@ -34,6 +35,18 @@ export function followRun() {
       }
     },
   })
+}
+
+/** The address names the attempt that was opened last, of the node that is shown. */
+function keepAttempt({ open, dataset: { attempt } }) {
+  const address = new URL(location)
+  if (open) {
+    const { node, path } = document.getElementById('bench').dataset
+    address.searchParams.set('node', node)
+    if (path) address.searchParams.set('path', path)
+    address.searchParams.set('attempt', attempt)
+  } else if (address.searchParams.get('attempt') === attempt) address.searchParams.delete('attempt')
+  history.replaceState(history.state, '', address)
 }
 
 function fetchPart(states) {
