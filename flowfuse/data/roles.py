@@ -16,7 +16,7 @@ PERMISSIONS: dict[str, str] = {
     "build": "Make, change and publish workflows; try code.",
     "connect": "Make, change and delete connections.",
     "administer": "Change settings and members, see the audit log, make backups.",
-    "own": "Make others owners; make and rename workspaces; sign-in links.",
+    "own": "Make others owners; make and rename workspaces; sign-in links; bring backups back.",
 }
 """What can be allowed, as it is said to people. Scopes of keys are these names."""
 

@@ -97,8 +97,9 @@ export class Runs {
     if (first) {
       openTab('problems')
       const id = /^nodes\.([a-z0-9_]+)/.exec(first.path)?.[1]
-      if (id && this.board.boxes.has(id)) this.board.select([id])
-      return toast(say('toMend', content.problems.length, first.message))
+      const isThere = id && this.board.boxes.has(id)
+      if (isThere) this.board.select([id])
+      return toast(say('toMend', content.problems.length, isThere ? `${this.board.titleOf(id)}: ${first.message}` : first.message))
     }
     if (content.field === 'trigger' || content.field === 'input') return this.#tell(content.detail)
     return toast(content.detail || content.title || say('answered', String(status)))
