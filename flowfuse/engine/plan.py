@@ -418,8 +418,8 @@ def _loop_index(depth: int) -> Callable[[Any], Value]:
 
 def _unknown_root(name: str, nodes: Mapping[str, Node]) -> str:
     there = ", ".join([*_ROOTS, "nodes", "loops"])
-    hint = f". Did you mean nodes.{name}?" if name in nodes else ""
-    return f"“{name}” is not known here{hint}. There are: {there}"
+    hint = f" Did you mean nodes.{name}?" if name in nodes else ""
+    return f"“{name}” is not known here.{hint} There are: {there}"
 
 
 def _unknown(what: str, name: str, known: Mapping[str, Any]) -> str:

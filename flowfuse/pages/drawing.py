@@ -20,6 +20,7 @@ from flowfuse.model import Problem, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.pages.changes import Change, changes
 from flowfuse.pages.graph import GraphView, NodeView, graph_view
+from flowfuse.pages.reasons import reason
 
 STATES_KEPT = 12
 """States of one draft that an edit may be based on; an older one gets the whole drawing."""
@@ -167,7 +168,10 @@ class Drawings:
 
     def _draw(self, draft: Draft, published: Workflow | None, language: str) -> Drawing:
         workflow = draft.document
-        problems = self._validation.check(workflow)
+        problems = [
+            msgspec.structs.replace(problem, message=reason(language, problem.message))
+            for problem in self._validation.check(workflow)
+        ]
         graph = graph_view(workflow, self._catalogue, language, problems)
         plain = msgspec.json.decode(document.to_json(workflow))
         nodes = plain.pop("nodes")

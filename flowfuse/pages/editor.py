@@ -30,6 +30,7 @@ from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.language import say
 from flowfuse.pages.page import chosen_tab, language_of, page, reader_of
 from flowfuse.pages.palette import palette
+from flowfuse.pages.reasons import reason
 from flowfuse.pages.run_view import run_view
 from flowfuse.pages.sample import (
     Sample,
@@ -229,9 +230,11 @@ async def preview_field(
     found = await asyncio.to_thread(
         preview, graph, placed, node_type, asked.field, asked.value, known, clock.now_us()
     )
-    branch = tree(found.value, language=language_of(request))
+    language = language_of(request)
+    branch = tree(found.value, language=language)
     text = branch.text if not branch.children else msgspec.json.encode(found.value).decode()[:400]
-    return answer({"text": text, "kind": branch.kind, "known": found.known, "error": found.error,
+    return answer({"text": text, "kind": branch.kind, "known": found.known,
+                   "error": reason(language, found.error),
                    "missing": found.missing})  # fmt: skip
 
 
