@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -140,6 +141,40 @@ def test_by_name_into_a_loop_and_out_of_it(page: Page, server: LocalServer, flow
     saved(page)
     expect(page.locator("#cards [data-loop=each]")).to_have_count(2)
     assert ("a", "b") in edges(server, flow)
+
+
+def test_a_loop_is_put_around_a_selection(
+    page: Page, server: LocalServer, request: pytest.FixtureRequest
+) -> None:
+    log = {"type": "action.log", "config": {"message": "x"}}
+    chain = ["go", "a", "b", "c"]
+    nodes = [{"id": "go", "type": "trigger.manual", **at(0, 0)}]
+    nodes += [{"id": id, **log, **at(216 * place, 0)} for place, id in enumerate(chain[1:], 1)]
+    pairs = [{"from": one, "to": other} for one, other in itertools.pairwise(chain)]
+    flow = make(server, request.node.name, {"nodes": nodes, "edges": pairs})
+    open_editor(page, flow)
+
+    def wrap() -> None:
+        page.keyboard.press("Control+k")
+        page.keyboard.type("Put a loop around")
+        page.keyboard.press("Enter")
+
+    card(page, "go").click()
+    wrap()
+    expect(page.locator("#toasts")).to_contain_text("no trigger")
+    card(page, "a").click()
+    card(page, "b").click(modifiers=["Shift"])
+    wrap()
+    saved(page)
+    assert sorted(edges(server, flow)) == sorted(
+        [("go", "for_each"), ("for_each.item", "a"), ("a", "b"), ("for_each.done", "c")]
+    )
+    expect(page.locator("#cards [data-loop=for_each]")).to_have_count(2)
+    expect(page.locator("#form")).to_have_attribute("data-node", "for_each")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+z")
+    saved(page)
+    assert sorted(edges(server, flow)) == sorted(itertools.pairwise(chain))
 
 
 def test_a_failure_runs_what_is_chosen_among_the_workflows(

@@ -1,7 +1,7 @@
 // What can be done to the draft. Each act is one step of undo, whatever it is made of.
 import { placeAll, TRAY } from '../canvas/layout.js'
 import { boundsOf } from '../canvas/view.js'
-import { joining, loosened } from './bodies.js'
+import { joining, loosened, wrapped } from './bodies.js'
 import { snap } from './board.js'
 import { fromOf, portOf, sourceOf } from './document.js'
 import { downstream, refusal } from './rules.js'
@@ -105,6 +105,26 @@ export class Actions {
   /** Take a node out of the loop that it is in, to lie loose beside it. */
   takeOut(id, tray, place = null) {
     return this.#rehome(id, '', say('tookOut', this.board.titleOf(id), this.board.titleOf(tray)), loosened(this.board, id), place)
+  }
+
+  /** Put a new loop of that kind around the chosen nodes. */
+  wrap(entry) {
+    const { board, store } = this
+    const { why, into, out, entry: first, exit, bounds } = wrapped(board, [...board.selected])
+    if (why) return toast(why)
+    const id = this.freeId(entry.id)
+    const position = { x: snap(bounds.left - TRAY.left), y: snap(bounds.top - TRAY.top) }
+    const ends = new Set(into.map(({ from }) => from))
+    const done = this.change(say('wrapped', named([...board.selected], board.titleOf)), [
+      { kind: 'add_node', value: { id, type: entry.type, position } },
+      ...[...into, ...out].map((value) => ({ kind: 'remove_edge', value })),
+      ...[...ends].map((from) => ({ kind: 'add_edge', value: { from, to: id } })),
+      { kind: 'add_edge', value: { from: fromOf(id, 'item'), to: first } },
+      ...(exit ? [{ kind: 'add_edge', value: { from: fromOf(id, 'done'), to: exit } }] : []),
+    ])
+    if (!done) return undefined
+    board.select([id])
+    return board.dispatchEvent(new CustomEvent('added', { detail: { id } }))
   }
 
   #rehome(id, loop, label, operations, place) {

@@ -1,5 +1,7 @@
 // Into a loop and out of it. A loop's body is what its port “item” leads to, so this is a matter of connections.
 import { TRAY } from '../canvas/layout.js'
+import { boundsOf } from '../canvas/view.js'
+import { say } from '../words.js'
 import { fromOf, portOf, sameEdge, sourceOf } from './document.js'
 
 const GAP = 32 // between a card and the next
@@ -27,6 +29,23 @@ export function loosened(board, id) {
 export function takers(board, id) {
   const inside = new Set(board.withBodies([id]))
   return [...board.boxes].filter(([each, box]) => box.tray && !inside.has(each) && board.boxes.get(id).loop !== each).map(([each]) => each)
+}
+
+/** How a selection is entered and left, as a loop's body has to be: by one node each. `why` says what is against it. */
+export function wrapped(board, ids) {
+  const { edges } = board.store.doc
+  const chosen = new Set(board.withBodies(ids))
+  const inner = edges.filter((edge) => chosen.has(sourceOf(edge)) && chosen.has(edge.to))
+  const into = edges.filter((edge) => !chosen.has(sourceOf(edge)) && chosen.has(edge.to))
+  const out = edges.filter((edge) => chosen.has(sourceOf(edge)) && !chosen.has(edge.to))
+  const tops = ids.filter((id) => !chosen.has(board.boxes.get(id).loop))
+  const entries = new Set(into.length ? into.map(({ to }) => to) : tops.filter((id) => !inner.some(({ to }) => to === id)))
+  const exits = new Set(out.map(({ to }) => to))
+  if (!ids.length || tops.some((id) => !board.element(id).querySelector(':scope > .port-in'))) return { why: say('wrapTrigger') }
+  if (new Set(tops.map((id) => board.boxes.get(id).loop)).size > 1) return { why: say('wrapScopes') }
+  if (entries.size !== 1) return { why: say('wrapIn', entries.size) }
+  if (exits.size > 1) return { why: say('wrapOut', exits.size) }
+  return { into, out, entry: [...entries][0], exit: [...exits][0] ?? '', bounds: boundsOf(tops.map((id) => board.boxes.get(id))) }
 }
 
 /** Where a node lies that joins a loop, or leaves one, without being dragged. */

@@ -47,6 +47,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     'disconnect-from': () => finder.choose(say('disconnectFrom'), links((edge) => actions.disconnect(edge))),
     'insert-on': () => finder.choose(say('insertOn'), links((edge) => palette.open({ from: edge.from, port: edge.port, edge }))),
     'into-loop': () => intoLoop(),
+    'wrap-loop': () => palette.ready.then(() => actions.wrap(palette.entry('loop.for_each'))),
     'out-of-loop': () => outOfLoop(),
     'go-runs': () => location.assign(`/workflows/${store.id}/runs`),
     'go-versions': () => location.assign(`/workflows/${store.id}/versions`),
