@@ -73,7 +73,7 @@ export class Gestures {
     const { board, view } = this
     const chosen = board.selected.has(id) ? [...board.selected] : [id]
     const start = view.toWorld(event)
-    let ids, from, moving, home, began = false
+    let ids, from, moving, home, isLoose, began = false
     track(event, view, {
       move: (next) => {
         const at = view.toWorld(next)
@@ -83,6 +83,7 @@ export class Gestures {
           ids = board.withBodies(chosen)
           moving = new Set(ids)
           home = chosen.length === 1 ? this.#homeOf(id) : null
+          isLoose = !board.store.doc.edges.some((edge) => edge.to === id || sourceOf(edge) === id)
           from = new Map(ids.map((each) => [each, { x: board.boxes.get(each).x, y: board.boxes.get(each).y }]))
           if (!board.selected.has(id)) board.select([id], { quiet: true })
           board.canvas.classList.add('is-dragged')
@@ -92,7 +93,7 @@ export class Gestures {
         const aligned = next.ctrlKey ? { dx, dy } : this.#inLine(id, from.get(id), dx, dy, moving)
         board.show(ids.map((each) => [each, { x: snap(from.get(each).x + aligned.dx), y: snap(from.get(each).y + aligned.dy) }]))
         if (home) board.rehome(id, this.#isAway(id, home) ? '' : home.loop)
-        if (chosen.length === 1) this.#markDrop(id, moving, next)
+        if (chosen.length === 1) this.#markDrop(id, moving, at, isLoose && next)
       },
       end: (last, cancelled) => {
         if (!began) return
@@ -132,18 +133,22 @@ export class Gestures {
     return x < home.left || x > home.right || y < home.top || y > home.bottom
   }
 
-  /** What would take a card: an edge, if it is loose; a tray that it is not in. */
-  #markDrop(id, moving, event) {
+  /** What would take a card: a connection, if it is loose (and there is an `event` to look by); a tray that it is not in. */
+  #markDrop(id, moving, at, event) {
     const { board } = this
     if (!board.element(id).querySelector(':scope > .port-in')) return
-    const isLoose = !board.store.doc.edges.some((edge) => edge.to === id || sourceOf(edge) === id)
-    // The card counts where the pointer holds it, and in its middle: both look like being on the line.
-    const card = (board.element(id).querySelector('.node-card') ?? board.element(id)).getBoundingClientRect()
-    const under = [[event.clientX, event.clientY], [card.x + card.width / 2, card.y + card.height / 2]].flatMap(([x, y]) => document.elementsFromPoint(x, y))
-    const hit = isLoose && under.find((element) => element.classList.contains('edge-hit'))
-    const tray = this.#trayAt(this.view.toWorld(event), moving)
+    const hit = event && this.#edgeUnder(id, event)
+    const tray = this.#trayAt(at, moving)
     const isThere = tray === board.boxes.get(id).loop
     board.markTarget(hit ? hit.nextElementSibling : isThere ? undefined : board.element(tray))
+  }
+
+  /** The connection that a card lies on: where the pointer holds it, and in its middle, both look like being on the line. */
+  #edgeUnder(id, { clientX, clientY }) {
+    const element = this.board.element(id)
+    const card = (element.querySelector('.node-card') ?? element).getBoundingClientRect()
+    const under = [[clientX, clientY], [card.x + card.width / 2, card.y + card.height / 2]].flatMap(([x, y]) => document.elementsFromPoint(x, y))
+    return under.find(({ classList }) => classList.contains('edge-hit'))
   }
 
   /** The innermost tray at a point of the world that is not dragged itself; '' where there is none. */
