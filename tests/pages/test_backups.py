@@ -86,6 +86,29 @@ def test_a_backup_is_brought_back_by_the_api_with_what_runs(alone: Server) -> No
     assert alone.stop() == 0
 
 
+def test_an_open_editor_goes_on_from_what_came_back(alone: Server, browser: Browser) -> None:
+    _keep(alone, "before")
+    page = browser.new_page()
+    _sign_in(page, alone)
+    name = alone.api("POST", "/backups").json["name"]
+    page.goto(f"{alone.base}/workflows/before")
+    page.wait_for_selector("html[data-ready]", state="attached")
+    for _ in range(3):
+        page.keyboard.press("n")
+        page.keyboard.press("Escape")
+        page.locator(".sticky").last.wait_for()
+    expect(page.locator("#saved")).to_have_attribute("data-state", "saved")
+    expect(page.locator(".sticky")).to_have_count(3)
+    assert alone.api("POST", f"/backups/{name}/restore").status == 202
+    alone.wait_ready()
+    expect(page.locator(".sticky")).to_have_count(0, timeout=30_000)
+    page.wait_for_selector("html[data-ready]", state="attached")
+    page.keyboard.press("n")
+    expect(page.locator("#saved")).to_have_attribute("data-state", "saved")
+    assert len(alone.api("GET", "/workflows/before").json["document"]["notes"]) == 1
+    page.close()
+
+
 def test_a_signal_while_it_drains_ends_it_without(alone: Server, witness: Witness) -> None:
     _keep(alone, "before")
     name = alone.api("POST", "/backups").json["name"]

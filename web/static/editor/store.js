@@ -139,6 +139,7 @@ export class Store extends EventTarget {
 
   /** Whether there is more to send: the batch is off the list, or is to be sent in parts. */
   async #send(batch) {
+    const known = this.seq
     let response
     try {
       response = await this.#post(batch)
@@ -162,6 +163,7 @@ export class Store extends EventTarget {
     }
     this.#room = Math.min(MOST, this.#room * 2)
     this.#drop(batch)
+    if (answer.delta.seq < known) return this.#beginAnew()
     const refused = new Map(answer.refused.map((each) => [each.id, each]))
     for (const operation of batch) if (!refused.has(operation.id)) this.#mine.set(keyOf(operation), answer.seq)
     this.take(answer.delta, batch)
@@ -222,15 +224,25 @@ export class Store extends EventTarget {
     // The answer to what is being sent may hold it already; if not, it is fetched behind it.
     this.#behind = Boolean(this.#sending) && !force
     if (this.#behind) return true
+    const known = this.seq
     try {
-      const response = await fetch(`/workflows/${this.id}/delta?${this.#asked({ after: force ? 0 : this.seq })}`, { headers: { Accept: 'application/json' } })
-      if (response.ok) this.take(await response.json(), [])
+      const response = await fetch(`/workflows/${this.id}/delta?${this.#asked({ after: force ? 0 : known })}`, { headers: { Accept: 'application/json' } })
+      const delta = response.ok ? await response.json() : null
+      if (delta && delta.seq < known) this.#beginAnew()
+      else if (delta) this.take(delta, [])
       else if (response.status === 404) this.#tell('gone', {})
       return response.status < 500
     } catch {
       // The live channel asks again when the server is back.
       return false
     }
+  }
+
+  /** The server knows less than it has said before: a backup was brought back. What is drawn here is of another past. */
+  #beginAnew() {
+    saveStacks(this.#stackKey, { undo: [], redo: [] })
+    location.reload()
+    return false
   }
 
   /** Put the server's state under this tab's own changes. `own` are those that it has just acknowledged. */
