@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from flowfuse import large_json
 
+pytestmark = pytest.mark.slow
+
 ROW = {
     "id": 1,
     "name": "Zoë \u2603",

@@ -20,6 +20,8 @@ from tests.commands.conftest import Command
 from tests.support.local import LocalServer
 from tests.support.server import free_port, request
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[str, Any], str]
 READING = (["list"], ["executions"], ["show", "00000000-0000-0000-0000-000000000000"], ["export"])
 

@@ -18,6 +18,8 @@ from tests.commands.conftest import Command
 from tests.support.local import LocalServer
 from tests.support.server import Witness
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[str, Any], str]
 
 DOUBLE: dict[str, Any] = {

@@ -58,6 +58,7 @@ def test_a_blob_made_in_pieces_is_the_one_made_at_once(value: Any) -> None:
     assert blob.size == len(records.pack(value))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.recursive(
@@ -74,6 +75,7 @@ def test_pieces_of_any_value_are_its_bytes(value: Any) -> None:
         assert asyncio.run(large_json.encode(value)) == msgspec.json.encode(value)
 
 
+@pytest.mark.slow
 def test_a_large_value_that_is_passed_on_is_encoded_once(
     world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

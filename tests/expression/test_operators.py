@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from flowfuse.errors import ExpressionFailed
 from flowfuse.expression import compile_expression
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
 SCALARS = st.none() | NUMBERS | st.text(max_size=5)
 JSON = st.recursive(

@@ -17,6 +17,8 @@ from flowfuse.integrations.addresses import AddressGuard, parse_allowance
 from flowfuse.integrations.client import MAX_DECODED, Answer, APIClient, Call
 from flowfuse.integrations.credential import OpenCredential
 
+pytestmark = pytest.mark.slow
+
 Peer = Callable[[bytes], bytes]
 
 

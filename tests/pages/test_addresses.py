@@ -18,6 +18,8 @@ from tests.support.house import fill
 from tests.support.local import LocalServer
 from tests.support.people import Person, owner
 
+pytestmark = pytest.mark.slow
+
 ODD = ("²", "٣", "abc", "-1", "1e999", "9" * 30, "9" * 5000, "\x00", "a/b:²")
 REAL = {"workflow": "orders", "node": "hook", "credential": "shop", "template": "hello", "number": "1"}
 NUMBERS = ("²", "0", "-1", "9" * 30)

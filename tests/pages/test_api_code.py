@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.local import LocalServer
 
+pytestmark = pytest.mark.slow
+
 
 def test_diagnostics(server: LocalServer) -> None:
     def found(source: str, *names: str) -> list[Any]:

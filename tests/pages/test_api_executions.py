@@ -11,6 +11,8 @@ import pytest
 from tests.support.local import LocalServer
 from tests.support.server import Witness
 
+pytestmark = pytest.mark.slow
+
 Document = dict[str, Any]
 
 

@@ -15,6 +15,8 @@ from tests.support.local import LocalServer
 from tests.support.people import member, with_password
 from tests.support.server import request
 
+pytestmark = pytest.mark.slow
+
 
 def names() -> set[str]:
     from pathlib import Path

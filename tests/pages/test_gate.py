@@ -17,6 +17,8 @@ from flowfuse.pages.guards import PUBLIC, check_routes, needs, signed_in
 from tests.support.local import LocalServer
 from tests.support.server import Answer, request
 
+pytestmark = pytest.mark.slow
+
 SECURITY = (
     "content-security-policy",
     "x-content-type-options",

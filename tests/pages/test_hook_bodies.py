@@ -16,6 +16,8 @@ import pytest
 from tests.support.local import LocalServer
 from tests.support.server import Answer, request
 
+pytestmark = pytest.mark.slow
+
 COUNT = itertools.count()
 Publish = Callable[..., str]
 

@@ -17,6 +17,8 @@ import pytest
 from tests.support.local import LocalServer
 from tests.support.server import Answer, Witness, request
 
+pytestmark = pytest.mark.slow
+
 Document = dict[str, Any]
 
 

@@ -11,6 +11,8 @@ from flowfuse.app import Engine
 from flowfuse.model import WORKSPACE
 from tests.nodes.conftest import Chain, chain
 
+pytestmark = pytest.mark.slow
+
 Problems = Callable[[dict[str, Any]], list[tuple[str, str]]]
 
 

@@ -16,6 +16,8 @@ from flowfuse.model import WORKSPACE
 from tests.nodes.conftest import Chain, chain
 from tests.support.peer import Asked, Peer, Said, say
 
+pytestmark = pytest.mark.slow
+
 Problems = Callable[[dict[str, Any]], list[tuple[str, str]]]
 
 

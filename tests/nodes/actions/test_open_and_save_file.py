@@ -11,6 +11,8 @@ import pytest
 from tests.nodes.conftest import Chain, chain
 from tests.support.local import LocalServer
 
+pytestmark = pytest.mark.slow
+
 OPEN = {"id": "open", "type": "action.open_file", "config": {"path": "{{ trigger.from }}"}}
 READ = {"id": "read", "type": "action.read_file", "config": {"file": "{{ input }}"}}
 
