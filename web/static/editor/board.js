@@ -196,7 +196,7 @@ export class Board extends EventTarget {
       this.#stop = stop
     }
     this.#opener(stop)?.setAttribute('tabindex', 0)
-    this.sight?.soon()
+    if (changed.length) this.sight?.soon()
   }
 
   #markOne(id) {

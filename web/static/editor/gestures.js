@@ -212,12 +212,12 @@ export class Gestures {
     track(event, view, {
       move: (next) => {
         began = true
+        const to = view.toWorld(next) // read before anything is changed
         drawn.hidden = false
         const [x, y] = [Math.min(event.clientX, next.clientX) - frame.left, Math.min(event.clientY, next.clientY) - frame.top]
         drawn.style.transform = `translate(${x}px, ${y}px)`
         drawn.style.width = `${Math.abs(next.clientX - event.clientX)}px`
         drawn.style.height = `${Math.abs(next.clientY - event.clientY)}px`
-        const to = view.toWorld(next)
         const [left, right] = [Math.min(from.x, to.x), Math.max(from.x, to.x)]
         const [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)]
         const hit = [...board.boxes].filter(([, box]) => (box.tray
