@@ -23,7 +23,7 @@ from flowfuse.commands.common import add_data, config_of
 from flowfuse.config import Config, local_address
 from flowfuse.data.backup import BringBack, restore
 from flowfuse.data.folder import DataFolder, Running
-from flowfuse.errors import BackupInvalid, ConfigInvalid
+from flowfuse.errors import BackupInvalid, ConfigInvalid, Conflict
 from flowfuse.model import WORKSPACE
 from flowfuse.resources import asset_root
 from flowfuse.tls import fingerprint
@@ -293,10 +293,11 @@ def _server_class() -> Any:
                 await self.ready()
 
         def start_anew(self, wanted: BringBack) -> None:
-            """End like by a signal, to begin again from a backup."""
-            if self.stopping is None:
-                self._stop()
-                self.wanted = wanted
+            """End like by a signal, to begin again from a backup. Raises Conflict where it ends already."""
+            if self.stopping is not None:
+                raise Conflict(reason="The server is stopping already; nothing was brought back")
+            self._stop()
+            self.wanted = wanted
 
         def _stop(self) -> None:
             self.wanted = None

@@ -83,7 +83,9 @@ class Backups:
     def __init__(self, folder: Path, migrations: Path, clock: Clock) -> None:
         self.folder, self._migrations, self._clock = folder, migrations, clock
         self.start_anew: Callable[[BringBack], None] | None = None
-        """Ends the process's use of the folder, restores, and begins again; whoever serves sets it."""
+        """Ends the process's use of the folder, restores, and begins again; whoever serves sets it.
+
+        Raises Conflict where it is ending already."""
         self.began_from: BringBack | None = None
         """What this process has brought back before it opened the folder again."""
 

@@ -51,13 +51,13 @@ async def begin(request: Asked, name: str, backups: Backups, sessions: Sessions,
     than in the first workspace.
     """
     check_first_workspace(request)
+    if backups.start_anew is None:
+        raise Conflict(reason="This server cannot start anew by itself: stop it and use `flowfuse restore`")
+    path = await asyncio.to_thread(backups.verified, name)
     identity, secret = identity_of(request), secret_of(request)
     by = Asker(
         workspace=identity.workspace, actor=identity.user, actor_name=identity.name, via=identity.via,
         ip=auth.client_of(request).ip, session=await sessions.stored(secret) if secret else None,
     )  # fmt: skip
-    if backups.start_anew is None:
-        raise Conflict(reason="This server cannot start anew by itself: stop it and use `flowfuse restore`")
-    path = await asyncio.to_thread(backups.verified, name)
-    note(request, name)
     backups.start_anew(BringBack(path, by))
+    note(request, name)

@@ -120,6 +120,8 @@ def test_a_signal_while_it_drains_ends_it_without(alone: Server, witness: Witnes
     alone.api("POST", "/workflows/calls/run", {})
     assert arrived.wait(20)
     assert alone.api("POST", f"/backups/{name}/restore").status == 202
+    again = alone.api("POST", f"/backups/{name}/restore")
+    assert (again.status, "stopping already" in again.json["detail"]) == (409, True)
     assert alone.process is not None
     alone.process.terminate()
     assert alone.process.wait(30) == 0

@@ -96,6 +96,21 @@ def test_a_connected_node_that_is_dropped_on_a_loop_joins_it(
     assert problems(server, flow) == []
 
 
+def test_behind_a_node_that_leads_nowhere_nothing_is_put(
+    page: Page, server: LocalServer, request: pytest.FixtureRequest
+) -> None:
+    nodes = [each for each in LOOP["nodes"] if each["id"] not in ("a", "b", "last")]
+    stop = {"id": "stop", "type": "action.fail", "config": {"message": "no"}, **at(272, 58)}
+    pairs = [("go", "each"), ("each.item", "stop"), ("each.done", "end")]
+    made = {"nodes": [*nodes, stop], "edges": [{"from": one, "to": other} for one, other in pairs]}
+    flow = make(server, request.node.name, made)
+    open_editor(page, flow)
+    drag(page, card(page, "end"), middle(page.locator("[data-node=each] .loop-head")))
+    saved(page)
+    assert sorted(edges(server, flow)) == [("each.item", "end"), ("each.item", "stop"), ("go", "each")]
+    assert problems(server, flow) == []
+
+
 def test_a_card_that_stays_near_only_makes_its_tray_larger(
     page: Page, server: LocalServer, flow: str
 ) -> None:

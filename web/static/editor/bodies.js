@@ -63,10 +63,10 @@ export function spotBelow(board, id, tray) {
   return board.freeSpot({ x: around.x, y: around.y + around.height + GAP }, board.boxes.get(id))
 }
 
-/** The rightmost node of a body that leads nowhere; undefined where it is empty. */
+/** The rightmost node of a body that leads nowhere and could; undefined where there is none. */
 function lastOf(board, id, tray) {
   const leads = new Set(board.links().map(({ from }) => from))
-  const ends = [...board.boxes].filter(([each, box]) => box.loop === tray && each !== id && (!leads.has(each) || isEndingTray(board, each)))
+  const ends = [...board.boxes].filter(([each, box]) => box.loop === tray && each !== id && (box.tray || box.ports.length) && (!leads.has(each) || isEndingTray(board, each)))
   return ends.sort(([, one], [, other]) => other.x - one.x)[0]?.[0]
 }
 
