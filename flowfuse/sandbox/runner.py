@@ -7,6 +7,7 @@ It is given a fresh session for each run and nothing of the host but its inputs 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -39,6 +40,8 @@ LARGE_INPUT = 16_384
 """Inputs of more bytes go in as JSON text: as objects they would hold up the event loop."""
 QUICK_PARTS = 20_000
 """A result with more parts is not gone through on the event loop."""
+_CLOCK_OR_CHANCE = re.compile("import|eval|exec")
+"""What a source needs to reach a clock or chance; without it a session may be older than the run."""
 _REMEMBERED = 256
 _STOP = "__checked__"
 _EXCERPT = 200
@@ -60,6 +63,38 @@ class CodeResult(msgspec.Struct, frozen=True):
     printed: str
 
 
+class _WorkerLost(CodeError):
+    """The worker died, for whatever reason; to whoever called it is a CodeError."""
+
+
+class _Order(msgspec.Struct, frozen=True):
+    """What is to be run."""
+
+    source: str
+    inputs: Mapping[str, Value]
+    encoded: bytes
+    timeout: float | None
+
+    @property
+    def fits_any_time(self) -> bool:
+        """Whether a session does for it that was made before it, with the usual limit."""
+        return self.timeout == DEFAULT_SECONDS and not _CLOCK_OR_CHANCE.search(self.source)
+
+
+class _Prepared:
+    """A session that is made before its code comes. It is used once, as what the pool lends is."""
+
+    def __init__(self, lent: Any) -> None:
+        self._lent = lent
+        self._entered: asyncio.Future[Any] = asyncio.ensure_future(lent.__aenter__())
+
+    async def __aenter__(self) -> Any:
+        return await self._entered
+
+    async def __aexit__(self, *raised: Any) -> None:
+        await self._lent.__aexit__(*raised)
+
+
 class CodeRunner:
     """Runs code; its workers are started when they are first needed."""
 
@@ -69,11 +104,17 @@ class CodeRunner:
         self._opening, self._checking = asyncio.Lock(), threading.Lock()
         self._free = asyncio.Semaphore(WORKERS)
         self._clearings: set[asyncio.Task[None]] = set()
+        self._prepared: _Prepared | None = None
         self._known: OrderedDict[str, Diagnostic | None] = OrderedDict()
 
     async def close(self) -> None:
         """End all workers."""
         await asyncio.gather(*self._clearings)
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            with contextlib.suppress(self._package.MontyError):
+                async with prepared:
+                    pass
         pool, self._pool = self._pool, None
         checker, self._checker = self._checker, None
         if pool is not None:
@@ -97,40 +138,55 @@ class CodeRunner:
         gives the same. Waiting for a free worker does not count as time.
         """
         pool = await self._open()
-        printed = _Printed()
-        encoded = json_bytes(dict(inputs))
-        lent = pool.checkout(**self._session(timeout, now_us, timezone, seed))
+        order = _Order(source, inputs, json_bytes(dict(inputs)), timeout)
+        fresh = pool.checkout(**self._session(timeout, now_us, timezone, seed))
         await self._free.acquire()
+        prepared = self._prepared if order.fits_any_time else None
+        if prepared is None:
+            return await self._run_in(fresh, order)
+        self._prepared = None
+        try:
+            return await self._run_in(prepared, order)
+        except _WorkerLost:
+            # It may have died while it waited, which is not the code's fault.
+            await self._free.acquire()
+            return await self._run_in(fresh, order)
+
+    async def _run_in(self, lent: Any, order: _Order) -> CodeResult:
+        """Run in a session, with a place taken, which is free again when the session has ended."""
+        printed, timeout = _Printed(), order.timeout
         try:
             async with asyncio.timeout(None if timeout is None else timeout + GRACE_SECONDS):
                 session = await lent.__aenter__()
-                given: Mapping[str, Any] = inputs
-                if len(encoded) > LARGE_INPUT:
-                    await _load(session, inputs, encoded)
+                given: Mapping[str, Any] = order.inputs
+                if len(order.encoded) > LARGE_INPUT:
+                    await _load(session, order.inputs, order.encoded)
                     given = {}
-                result = await session.feed_run(source, inputs=given, print_callback=printed.take)
+                result = await session.feed_run(order.source, inputs=given, print_callback=printed.take)
                 return CodeResult(await self._plain(result), printed.text())
         except TimeoutError:
             raise NodeTimeout(seconds=timeout) from None
         except self._package.MontyError as error:
-            raise _failure(error, source, timeout, self._package, printed) from None
+            raise _failure(error, order.source, timeout, self._package, printed) from None
         except CodeError as error:
             error.printed = printed.text()
             raise
         finally:
             # The result does not wait until the worker has forgotten everything.
-            clearing = asyncio.get_running_loop().create_task(self._clear(lent))
+            clearing = asyncio.get_running_loop().create_task(self._clear(lent, order))
             self._clearings.add(clearing)
             clearing.add_done_callback(self._clearings.discard)
 
-    async def _clear(self, lent: Any) -> None:
-        """Take a worker back; the pool replaces one that was lost."""
+    async def _clear(self, lent: Any, order: _Order) -> None:
+        """Take a worker back, and prepare the next run; the pool replaces a worker that was lost."""
         try:
             await lent.__aexit__(None, None, None)
         except self._package.MontyError as error:
             log.info("A code worker was lost after its run: %s", error)
         finally:
             self._free.release()
+        if self._prepared is None and order.fits_any_time:
+            self._prepared = _Prepared(self._pool.checkout(**self._session(DEFAULT_SECONDS, None, "UTC", "")))
 
     async def _plain(self, result: Any) -> Value:
         """The result as a value; a large one is gone through in a worker thread."""
@@ -206,7 +262,8 @@ class CodeRunner:
         async with self._opening:
             if self._pool is None:
                 pool = self._package.AsyncMonty(
-                    binary_path=_command(), min_processes=1, max_processes=WORKERS,
+                    # One more than may run at once: it holds the prepared session.
+                    binary_path=_command(), min_processes=1, max_processes=WORKERS + 1,
                     max_checkouts_per_worker=RUNS_PER_WORKER, feed_duration_limit_grace=GRACE_SECONDS,
                 )  # fmt: skip
                 self._pool = await pool.__aenter__()
@@ -271,7 +328,7 @@ def _failure(
         if error.timed_out:
             found = NodeTimeout(seconds=timeout)
         else:
-            found = CodeError(reason="The sandbox's worker died: the code took more than a worker may have")
+            found = _WorkerLost(reason="The sandbox's worker died: the code took more than a worker may have")
     elif isinstance(error, monty.MontyConversionError):
         found = CodeError(reason=f"A value cannot leave the code: {error}")
     elif not frames and str(error).startswith("TimeoutError: feed time limit"):

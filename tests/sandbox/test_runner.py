@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from flowfuse.errors import CodeError, NodeTimeout
-from flowfuse.sandbox.runner import MAX_PRINTED, WORKERS, CodeRunner
+from flowfuse.sandbox.runner import MAX_PRINTED, WORKERS, CodeResult, CodeRunner
 
 pytestmark = pytest.mark.slow
 
@@ -119,6 +119,27 @@ async def test_running_again_gives_the_same(runner: CodeRunner) -> None:
     ]
     assert once == again
     assert once[3] == "2026-07-01 02:00:00+02:00"
+
+
+async def test_the_clock_stands_still_however_it_is_reached(runner: CodeRunner) -> None:
+    """A run may find a session that was made before it; that one knows neither its clock nor its seed."""
+    for source in (
+        "import time\ntime.time()",
+        "exec('imp' + 'ort time')\ntime.time()",
+        "[e] = [exec]\ne('imp' + 'ort time')\ntime.time()",
+    ):
+        assert (await runner.run("1", {})).value == 1
+        assert (await runner.run(source, {}, now_us=1_782_864_000_000_000)).value == 1_782_864_000
+
+
+async def test_a_worker_that_dies_between_two_runs_is_not_the_second_ones_fault(runner: CodeRunner) -> None:
+    for _ in range(3):
+        assert (await runner.run("1", {})).value == 1
+        assert (await runner.run("import math\n1", {})).value == 1
+        for child in psutil.Process().children():
+            if "monty" in " ".join(child.cmdline()):
+                child.kill()
+        assert (await runner.run("print('said once')\n2", {})) == CodeResult(2, "said once")
 
 
 async def test_print_is_kept_as_far_as_it_fits(runner: CodeRunner) -> None:
