@@ -426,12 +426,13 @@ def create_app(
     def build() -> Litestar:
         from flowfuse.pages.audit_trail import AuditTrail
         from flowfuse.pages.presence import Rooms
+        from flowfuse.pages.run_reader import RunReader
         from flowfuse.pages.single_sign_on import Newcomers
         from flowfuse.pages.site import make_site
 
         oidc = config.oidc
         trail = AuditTrail(engine.audit, auth, engine.clock.now_us)
-        services["rooms"] = Rooms(engine.bus)
+        services["rooms"], services["run_reader"] = Rooms(engine.bus), RunReader(engine.history)
         services["auth"], services["gate"], services["trail"] = auth, gate, trail
         services["sso"] = _single_sign_on(config, engine)
         services["newcomers"] = Newcomers(oidc.role, tuple(oidc.domains), config.public_url)

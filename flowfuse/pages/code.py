@@ -13,7 +13,6 @@ from msgspec import Struct
 from flowfuse.clock import Clock
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine.graph import Graph
-from flowfuse.engine.history import History
 from flowfuse.errors import CodeError, NodeFailed, NodeTimeout, NotFound
 from flowfuse.model import Node, Value, seconds
 from flowfuse.node import Catalogue
@@ -22,6 +21,7 @@ from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.editor import shown_detail
 from flowfuse.pages.guards import needs, workspace_of
 from flowfuse.pages.page import language_of
+from flowfuse.pages.run_reader import RunReader
 from flowfuse.pages.sample import Sample, preview, sample
 from flowfuse.pages.values import shown_json
 from flowfuse.sandbox.runner import DEFAULT_SECONDS, CodeRunner
@@ -60,7 +60,7 @@ async def try_code(
     drawings: NamedDependency[Drawings],
     catalogue: NamedDependency[Catalogue],
     executions: NamedDependency[ExecutionRepository],
-    history: NamedDependency[History],
+    run_reader: NamedDependency[RunReader],
     runner: NamedDependency[CodeRunner],
     clock: NamedDependency[Clock],
 ) -> Response[bytes]:
@@ -69,7 +69,7 @@ async def try_code(
     workspace = workspace_of(request)
     drawing = await drawings.current(workspace, workflow, language_of(request))
     node = _placed(drawing.draft.document.nodes, asked.node)
-    detail = await shown_detail(workspace, drawing.draft, str(asked.run or ""), executions, history)
+    detail = await shown_detail(workspace, drawing.draft, str(asked.run or ""), executions, run_reader)
     graph = Graph(drawing.draft.document, catalogue)
     known = sample(graph, node, detail, asked.path)
     given, missing = await asyncio.to_thread(inputs_of, graph, node, known, clock.now_us())

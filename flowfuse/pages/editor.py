@@ -9,47 +9,38 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
-from msgspec import UNSET, Struct
+from msgspec import Struct
 
 from flowfuse.clock import Clock
 from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import Draft, WorkflowRepository
-from flowfuse.engine.drafts import webhooks_of
 from flowfuse.engine.graph import Graph
 from flowfuse.engine.history import History
 from flowfuse.errors import NotFound
 from flowfuse.expression import library
-from flowfuse.integrations.vault import CredentialVault
-from flowfuse.model import ExecutionDetail, Node, Value, Workflow, WorkflowSummary
+from flowfuse.model import ExecutionDetail, Node, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.api.body import answer, number, read_json
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.form import form_of
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.language import say
 from flowfuse.pages.page import chosen_tab, language_of, page, reader_of
 from flowfuse.pages.palette import palette
 from flowfuse.pages.reasons import reason
+from flowfuse.pages.run_reader import RunReader
 from flowfuse.pages.run_view import run_view
 from flowfuse.pages.sample import (
-    Sample,
-    completions,
-    default_timeout,
     preview,
     sample,
 )
-from flowfuse.pages.values import shown_json, tree
+from flowfuse.pages.values import tree, whole_json
 from flowfuse.sandbox.docs import members
 
 ONE = "/workflows/{workflow:str}"
 TABS = ("node", "timeline", "input", "problems")
 STARTS = ("trigger.manual", "trigger.webhook", "trigger.schedule")
 """What an empty canvas offers first."""
-PRESETS = (
-    ("*/15 * * * *", "every 15 minutes"), ("0 * * * *", "every hour"), ("0 9 * * *", "daily at 9"),
-    ("0 9 * * 1-5", "weekdays at 9"), ("0 9 * * 1", "Mondays at 9"), ("0 9 1 * *", "the 1st of a month"),
-)  # fmt: skip
 KINDS = (
     ("bearer", "a token in the header “Authorization”", (("token", "Token", True),)),
     ("header", "a header of its own", (("name", "Header", False), ("value", "Value", True))),
@@ -58,16 +49,10 @@ KINDS = (
 )
 """The kinds of credentials in words, with the fields of their secret halves."""
 INPUT_JSON = 200_000
+"""Characters of an input that the page brings with it."""
 LOOKED_BACK = 20
 """Runs among which the last whole one is looked for."""
 Asked = Request[Any, Any, Any]
-
-
-class HookAddress(Struct, frozen=True):
-    """Where a webhook of this workflow can be called."""
-
-    address: str
-    draft: bool
 
 
 class PreviewRequest(Struct, forbid_unknown_fields=True):
@@ -86,12 +71,13 @@ async def editor_page(
     workflow: FromPath[str],
     drawings: NamedDependency[Drawings],
     executions: NamedDependency[ExecutionRepository],
-    history: NamedDependency[History],
+    run_reader: NamedDependency[RunReader],
     catalogue: NamedDependency[Catalogue],
 ) -> Response[str]:
     """A workflow's draft, to be edited."""
     language = language_of(request)
     drawing = await drawings.current(workspace_of(request), workflow, language)
+    input_text, input_from = await _last_input(request, drawing.draft, executions, run_reader)
     return page(
         request,
         "editor.html",
@@ -105,8 +91,26 @@ async def editor_page(
         tab=chosen_tab(request, TABS, "node"),
         kinds=KINDS,
         ghosts=[entry for entry in palette(catalogue, language) if entry.type in STARTS],
-        input_text=await _input_text(request, drawing.draft, executions, history),
+        input_text=input_text,
+        input_from=input_from,
     )
+
+
+@get(f"{ONE}/input", guards=[signed_in])
+async def input_of_run(
+    request: Asked,
+    workflow: FromPath[str],
+    executions: NamedDependency[ExecutionRepository],
+    history: NamedDependency[History],
+) -> Response[bytes]:
+    """What the run `from` was started with, as JSON to be edited."""
+    workspace, number = workspace_of(request), whole_number(request.query_params.get("from", ""))
+    if number is None:
+        raise NotFound(what="run", id=request.query_params.get("from", ""))
+    execution = await executions.by_number(workspace, workflow, number)
+    encoded = msgspec.json.encode(await history.given(workspace, execution.id))
+    text = await asyncio.to_thread(msgspec.json.format, encoded, indent=2)
+    return Response(text, media_type="application/json")
 
 
 @get(f"{ONE}/delta", guards=[signed_in])
@@ -164,48 +168,6 @@ def _error_workflows(summaries: list[WorkflowSummary], own: Workflow, language: 
     return found
 
 
-@get(f"{ONE}/bench", guards=[signed_in])
-async def bench(
-    request: Asked,
-    workflow: FromPath[str],
-    drawings: NamedDependency[Drawings],
-    catalogue: NamedDependency[Catalogue],
-    executions: NamedDependency[ExecutionRepository],
-    history: NamedDependency[History],
-    vault: NamedDependency[CredentialVault],
-) -> Response[bytes]:
-    """The chosen node: what comes in, its form, what it gave."""
-    workspace, query = workspace_of(request), request.query_params
-    drawing = await drawings.current(workspace, workflow, language_of(request))
-    draft = drawing.draft
-    placed = _placed(draft, query.get("node", ""))
-    graph = Graph(draft.document, catalogue)
-    detail = await shown_detail(workspace, draft, query.get("run", ""), executions, history)
-    known = sample(graph, placed, detail, query.get("path", ""))
-    node_type = catalogue.find(placed.type, placed.version)
-    view = drawing.graph.node(placed.id)
-    templates = request.app.state.templates
-    html = await asyncio.to_thread(
-        templates.render,
-        "editor/_bench.html",
-        language=language_of(request),
-        node=view,
-        placed=placed,
-        type=node_type,
-        fields=form_of(placed, node_type, drawing.problems) if node_type is not None else [],
-        known=known,
-        run=detail.execution if detail is not None else None,
-        credentials=await vault.list(workspace),
-        presets=PRESETS,
-        hooks=_hooks(request, draft) if placed.type == "trigger.webhook" else [],
-        timeout_words=default_timeout(node_type, placed) if node_type is not None else "",
-        **_values(placed, known),
-    )
-    who = templates.render("editor/_who.html", language=language_of(request), node=view)
-    names = completions(graph, placed, known)
-    return answer({"bench": html, "who": who, "names": names, "path": known.path})
-
-
 @post(f"{ONE}/preview", guards=[needs("read")], status_code=200)
 async def preview_field(
     request: Asked,
@@ -213,19 +175,19 @@ async def preview_field(
     workflows: NamedDependency[WorkflowRepository],
     catalogue: NamedDependency[Catalogue],
     executions: NamedDependency[ExecutionRepository],
-    history: NamedDependency[History],
+    run_reader: NamedDependency[RunReader],
     clock: NamedDependency[Clock],
 ) -> Response[bytes]:
     """What a field would come to: `{text, kind, error, missing}`."""
     asked = await read_json(request, PreviewRequest)
     workspace = workspace_of(request)
     draft = await workflows.get(workspace, workflow)
-    placed = _placed(draft, asked.node)
+    placed = placed_node(draft, asked.node)
     node_type = catalogue.find(placed.type, placed.version)
     if node_type is None or asked.field not in {field.name for field in node_type.fields}:
         raise NotFound(what="field", id=asked.field)
     graph = Graph(draft.document, catalogue)
-    detail = await shown_detail(workspace, draft, str(asked.run or ""), executions, history)
+    detail = await shown_detail(workspace, draft, str(asked.run or ""), executions, run_reader)
     known = sample(graph, placed, detail, asked.path)
     found = await asyncio.to_thread(
         preview, graph, placed, node_type, asked.field, asked.value, known, clock.now_us()
@@ -278,7 +240,8 @@ def _data(value: Any) -> str:
     return Markup(text)
 
 
-def _placed(draft: Draft, node: str) -> Node:
+def placed_node(draft: Draft, node: str) -> Node:
+    """A node of the draft. Raises NotFound."""
     found = next((placed for placed in draft.document.nodes if placed.id == node), None)
     if found is None:
         raise NotFound(what="node", id=node)
@@ -286,7 +249,7 @@ def _placed(draft: Draft, node: str) -> Node:
 
 
 async def shown_detail(
-    workspace: str, draft: Draft, run: str, executions: ExecutionRepository, history: History
+    workspace: str, draft: Draft, run: str, executions: ExecutionRepository, reader: RunReader
 ) -> ExecutionDetail | None:
     """The run whose data is shown: the named one, else the last whole one; None where there is none.
 
@@ -295,12 +258,12 @@ async def shown_detail(
     name, nodes = draft.summary.id, {node.id for node in draft.document.nodes}
     wanted = whole_number(run)
     chosen = await executions.by_number(workspace, name, wanted) if wanted is not None else None
-    part = await history.detail(workspace, chosen.id) if chosen is not None else None
+    part = await reader.detail(workspace, chosen) if chosen is not None else None
     if part is not None and part.execution.trigger in nodes:
         return part
     found = await executions.list(workspace, workflow=name, limit=LOOKED_BACK)
     last = next((each for each in found if each.trigger in nodes), None)
-    whole = await history.detail(workspace, last.id) if last is not None else None
+    whole = await reader.detail(workspace, last) if last is not None else None
     return merged(part, whole) if part is not None and whole is not None else part or whole
 
 
@@ -312,40 +275,19 @@ def merged(part: ExecutionDetail, whole: ExecutionDetail) -> ExecutionDetail:
     return msgspec.structs.replace(part, input=whole.input, nodes=[*kept, *ran])
 
 
-def _values(placed: Node, known: Sample) -> dict[str, Any]:
-    """What the two data columns show."""
-    roots: list[tuple[str, Value, bool]] = [
-        (name, known.roots[name], True) for name in ("input", "item") if name in known.roots
-    ]
-    roots += [("trigger", known.roots["trigger"], False)] if "trigger" in known.roots else []
-    roots += [(f"nodes.{id}", value, False) for id, value in known.nodes.items()]
-    roots += [("vars", known.roots["vars"], False)] if known.roots.get("vars") else []
-    pinned = placed.pinned is not UNSET
-    ran = known.ran
-    done = ran is not None and (ran.state == "done" or ran.output is not None)
-    output = placed.pinned if pinned else ran.output if ran is not None and done else None
-    return {
-        "roots": roots,
-        "arrived": known.roots.get("input"),
-        "pinned": True if pinned else None,
-        "output_known": pinned or done,
-        "output": output,
-    }
+async def _last_input(
+    request: Asked, draft: Draft, executions: ExecutionRepository, run_reader: RunReader
+) -> tuple[str, int | None]:
+    """What the input field starts with: the input of the named run, else of the last, else nothing yet.
 
-
-def _hooks(request: Asked, draft: Draft) -> list[HookAddress]:
-    """The addresses of the webhooks: the published ones first, since they are what others call."""
-    base = str(request.base_url).rstrip("/")
-    paths = [path for path, _ in webhooks_of(draft.document)]
-    live = [HookAddress(f"{base}/hook/{path}", draft=False) for path in paths if draft.summary.active]
-    return live + [HookAddress(f"{base}/hook-draft/{path}", draft=True) for path in paths]
-
-
-async def _input_text(request: Asked, draft: Draft, executions: ExecutionRepository, history: History) -> str:
-    """What the input field starts with: the input of the named run, else of the last, else nothing yet."""
+    Of a large one only the run's number: it is brought when it is needed.
+    """
     try:
         run = request.query_params.get("from", "")
-        detail = await shown_detail(workspace_of(request), draft, run, executions, history)
+        detail = await shown_detail(workspace_of(request), draft, run, executions, run_reader)
     except NotFound:
-        return "{}"
-    return "{}" if detail is None or detail.input is None else shown_json(detail.input, INPUT_JSON)
+        detail = None
+    if detail is None or detail.input is None:
+        return "{}", None
+    text = whole_json(detail.input, INPUT_JSON)
+    return ("", detail.execution.number) if text is None else (text, None)

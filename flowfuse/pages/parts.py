@@ -18,7 +18,6 @@ from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.drafts import Drafts, outcome
 from flowfuse.engine.graph import Graph
-from flowfuse.engine.history import History
 from flowfuse.engine.parts import part_of
 from flowfuse.errors import NotFound, RequestInvalid
 from flowfuse.model import Value
@@ -26,6 +25,7 @@ from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.editor import shown_detail
 from flowfuse.pages.guards import needs, workspace_of
+from flowfuse.pages.run_reader import RunReader
 from flowfuse.pages.sample import sample
 
 Asked = Request[Any, Any, Any]
@@ -49,7 +49,7 @@ async def run_part_of(
     drafts: NamedDependency[Drafts],
     catalogue: NamedDependency[Catalogue],
     executions: NamedDependency[ExecutionRepository],
-    history: NamedDependency[History],
+    run_reader: NamedDependency[RunReader],
 ) -> Response[bytes]:
     """Start a part of the draft by hand: a node alone, all up to it, or all from it on."""
     asked = await read_json(request, PartRequest)
@@ -60,7 +60,7 @@ async def run_part_of(
     if placed is None:
         raise NotFound(what="node", id=asked.node)
     run = str(asked.run) if asked.run is not None else ""
-    detail = await shown_detail(workspace, draft, run, executions, history)
+    detail = await shown_detail(workspace, draft, run, executions, run_reader)
     known = sample(graph, placed, detail, asked.path)
     rounds = {loop: values.get("item") for loop, values in known.loops.items()}
     part = part_of(graph, asked.node, asked.kind, known.nodes, rounds)

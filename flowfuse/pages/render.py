@@ -12,7 +12,7 @@ from flowfuse.pages.form import text_of
 from flowfuse.pages.language import say, say_count, translated
 from flowfuse.pages.run_log import log_view
 from flowfuse.pages.sample import schema_of
-from flowfuse.pages.values import shown_json, step, table, tree
+from flowfuse.pages.values import bud, shown_json, step, table, tree, twig
 from flowfuse.resources import asset_root
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def _environment(asset: Callable[[str], str], language: str) -> jinja2.Environme
         step=step,
         table=table,
         tree=jinja2.pass_context(_tree),
+        twig=jinja2.pass_context(_twig),
         when=jinja2.pass_context(_when),
     )
     return environment
@@ -137,6 +138,10 @@ def _day(context: jinja2.runtime.Context, date: Any) -> str:
 
 def _tree(context: jinja2.runtime.Context, value: Any, key: str = "") -> Any:
     return tree(value, key, context["language"])
+
+
+def _twig(context: jinja2.runtime.Context, value: Any, key: str = "", unfolded: bool = True) -> Any:
+    return (twig if unfolded else bud)(value, key, context["language"])
 
 
 def _clock(context: jinja2.runtime.Context, micros: int) -> str:

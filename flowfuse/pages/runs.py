@@ -19,6 +19,7 @@ from flowfuse.pages.addresses import whole_number
 from flowfuse.pages.graph import graph_view
 from flowfuse.pages.guards import signed_in, workspace_of
 from flowfuse.pages.page import chosen_tab, language_of, page
+from flowfuse.pages.run_reader import RunReader
 from flowfuse.pages.run_view import run_view
 
 ONE = "/workflows/{workflow:str}/runs/{number:int}"
@@ -57,12 +58,13 @@ async def run(
     number: FromPath[int],
     executions: NamedDependency[ExecutionRepository],
     history: NamedDependency[History],
+    run_reader: NamedDependency[RunReader],
     catalogue: NamedDependency[Catalogue],
     clock: NamedDependency[Clock],
 ) -> Response[str]:
     """One run, live while it goes on."""
     execution = await executions.by_number(workspace_of(request), workflow, number)
-    return await _run_page(request, "run.html", execution, history, catalogue, clock)
+    return await _run_page(request, "run.html", execution, history, run_reader, catalogue, clock)
 
 
 @get(f"{ONE}/part", guards=[signed_in])
@@ -72,12 +74,13 @@ async def run_part(
     number: FromPath[int],
     executions: NamedDependency[ExecutionRepository],
     history: NamedDependency[History],
+    run_reader: NamedDependency[RunReader],
     catalogue: NamedDependency[Catalogue],
     clock: NamedDependency[Clock],
 ) -> Response[str]:
     """What changes of that page while the run goes on, or when another node is chosen."""
     execution = await executions.by_number(workspace_of(request), workflow, number)
-    return await _run_page(request, "run/_part.html", execution, history, catalogue, clock)
+    return await _run_page(request, "run/_part.html", execution, history, run_reader, catalogue, clock)
 
 
 async def _run_page(
@@ -85,11 +88,12 @@ async def _run_page(
     template: str,
     execution: Execution,
     history: History,
+    run_reader: RunReader,
     catalogue: Catalogue,
     clock: Clock,
 ) -> Response[str]:
     workspace, query = workspace_of(request), request.query_params
-    detail = await history.detail(workspace, execution.id)
+    detail = await run_reader.detail(workspace, execution)
     document = await history.document(workspace, execution.id)
     graph = graph_view(document, catalogue, language_of(request))
     view = run_view(detail, graph, clock.now_us(), query.get("node", ""), query.get("path", ""))

@@ -39,6 +39,8 @@ class Branch(Struct, frozen=True):
     children: list[Branch] = []
     hidden: int = 0
     open: bool = False
+    later: bool = False
+    """Whether it has rows that are brought when it is opened."""
     link: str = ""
     """Where a file can be had."""
 
@@ -49,15 +51,29 @@ class Branch(Struct, frozen=True):
 
 
 class _Budget:
-    """How many rows may still be made, and in which language."""
+    """How many rows may still be made, in which language, and whether also what is closed gets its own.
 
-    def __init__(self, rows: int, language: str) -> None:
-        self.rows, self.language = rows, language
+    `top` is the depth that is open whatever it holds.
+    """
+
+    def __init__(self, language: str, *, closed_too: bool = True, top: int = 0) -> None:
+        self.rows, self.language = ROW_LIMIT, language
+        self.closed_too, self.top = closed_too, top
 
 
 def tree(value: Value, key: str = "", language: str = "en") -> Branch:
     """The value as rows. What is cut says how much is missing."""
-    return _branch(key, value, 0, _Budget(ROW_LIMIT, language))
+    return _branch(key, value, 0, _Budget(language))
+
+
+def twig(value: Value, key: str = "", language: str = "en", *, depth: int = 0) -> Branch:
+    """As `tree`, of a value that lies so deep in another; what is closed has its rows `later`."""
+    return _branch(key, value, depth, _Budget(language, closed_too=False, top=depth))
+
+
+def bud(value: Value, key: str = "", language: str = "en") -> Branch:
+    """The value as a row that is closed."""
+    return _branch(key, value, OPEN_DEPTH, _Budget(language, closed_too=False))
 
 
 def step(parent: str, key: str, kind: str) -> str:
@@ -67,6 +83,24 @@ def step(parent: str, key: str, kind: str) -> str:
     if _NAME.fullmatch(key):
         return f"{parent}.{key}"
     return f"{parent}[{msgspec.json.encode(key).decode()}]"
+
+
+_STEP = re.compile(r'\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]')
+
+
+def within(value: Value, path: str) -> tuple[Value, int]:
+    """What lies in a value at a path made by `step`, and how deep. Raises LookupError."""
+    depth = at = 0
+    while at < len(path):
+        found = _STEP.match(path, at)
+        if found is None:
+            raise LookupError(path)
+        name, index, quoted = found.groups()
+        inner: Any = int(index) if index else name or msgspec.json.decode(quoted)
+        if not isinstance(value, list if index else dict):
+            raise LookupError(path)
+        value, depth, at = value[inner], depth + 1, found.end()
+    return value, depth
 
 
 class Table(Struct, frozen=True):
@@ -98,6 +132,12 @@ def shown_json(value: Value, most: int = SHOWN_JSON) -> str:
     begun, left = _beginning(value, most) if weight(value) > most else (value, 0)
     text = msgspec.json.format(msgspec.json.encode(begun), indent=2).decode()
     return text if len(text) <= most and left >= 0 else text[:most] + "\n…"
+
+
+def whole_json(value: Value, most: int) -> str | None:
+    """A value as JSON text to be edited; None where it is longer than that."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode() if weight(value) <= most else ""
+    return text if text and len(text) <= most else None
 
 
 def _beginning(value: Value, left: int) -> tuple[Value, int]:
@@ -149,10 +189,17 @@ def _container(
     key: str, kind: Literal["obj", "arr"], pairs: list[tuple[str, Value]], depth: int, budget: _Budget
 ) -> Branch:
     said = say_count(budget.language, *_HOLDS[kind], len(pairs)) if pairs else say(budget.language, "empty")
+    unfolded = depth == budget.top or (depth < OPEN_DEPTH and len(pairs) <= OPEN_CHILDREN)
+    if not (unfolded or budget.closed_too):
+        return Branch(key, kind, said, later=bool(pairs))
     shown = [] if depth >= DEPTH_LIMIT else pairs[: min(CHILD_LIMIT, max(0, budget.rows))]
-    children = [_branch(cut(name, 200), each, depth + 1, budget) for name, each in shown]
-    unfolded = depth < OPEN_DEPTH and len(pairs) <= OPEN_CHILDREN
-    return Branch(key, kind, said, children, len(pairs) - len(shown), depth == 0 or unfolded)
+    # Of many the first shows what they are like.
+    deeper = depth + 1 if len(pairs) <= OPEN_CHILDREN else max(depth + 1, OPEN_DEPTH)
+    children = [
+        _branch(cut(name, 200), each, deeper if index else depth + 1, budget)
+        for index, (name, each) in enumerate(shown)
+    ]
+    return Branch(key, kind, said, children, len(pairs) - len(shown), unfolded)
 
 
 _HOLDS = {"obj": ("{n} field", "{n} fields"), "arr": ("{n} item", "{n} items")}

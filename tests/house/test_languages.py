@@ -12,7 +12,7 @@ from flowfuse import nodes
 from flowfuse.data import preferences, roles
 from flowfuse.errors import SENTENCES
 from flowfuse.node import NodeType
-from flowfuse.pages import audit_trail, editor, find, notices, reasons, settings, templates, words
+from flowfuse.pages import audit_trail, bench, editor, find, notices, reasons, settings, templates, words
 from flowfuse.pages.language import LANGUAGES, pieces_of, table, translated
 from flowfuse.pages.language import standing as standing_in
 
@@ -56,7 +56,7 @@ def said() -> set[str]:
         *(state.word for state in words.STATES.values()), *SENTENCES.values(), *words.PORT_WORDS.values(),
         *(text for node_type in nodes.described() for text in of_type(node_type)),
         *reasons.REASONS, *reasons.PARTS,
-        *(said for _cron, said in editor.PRESETS), *(said for _kind, said, _fields in editor.KINDS),
+        *(said for _cron, said in bench.PRESETS), *(said for _kind, said, _fields in editor.KINDS),
         *(label for _kind, _said, fields in editor.KINDS for _name, label, _secret in fields),
     }  # fmt: skip
 

@@ -1,11 +1,24 @@
 """The tree of a value is bounded, whatever the value is."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowfuse.pages.editor import shown_json
-from flowfuse.pages.values import CHILD_LIMIT, DEPTH_LIMIT, ROW_LIMIT, TEXT_LIMIT, Branch, tree
+from flowfuse.pages.values import (
+    CHILD_LIMIT,
+    DEPTH_LIMIT,
+    ROW_LIMIT,
+    TEXT_LIMIT,
+    Branch,
+    bud,
+    shown_json,
+    step,
+    tree,
+    twig,
+    whole_json,
+    within,
+)
 
 
 def rows(branch: Branch) -> int:
@@ -40,6 +53,55 @@ def test_a_wide_and_deep_value_stays_small() -> None:
     for _ in range(300):
         deep = [deep]
     assert depth(tree(deep)) <= DEPTH_LIMIT + 1
+
+
+def test_a_text_to_be_edited_is_whole_or_none() -> None:
+    assert whole_json({"a": 2**60 + 1}, 100) == '{\n  "a": 1152921504606846977\n}'
+    assert whole_json(["x" * 50], 40) is None
+    assert whole_json([[]] * 30, 150) is None
+
+
+def test_of_many_only_the_first_is_open() -> None:
+    branch = tree([{"a": n} for n in range(100)])
+    assert [child.open for child in branch.children[:3]] == [True, False, False]
+    assert all(child.children for child in branch.children)
+
+
+def test_a_twig_has_no_rows_of_what_is_closed() -> None:
+    branch = twig({"many": [{"a": n} for n in range(100)], "few": {"b": [1]}, "none": []})
+    many, few, none = branch.children
+    assert (many.later, many.children, many.text) == (True, [], "100 items")
+    assert (few.later, few.open, few.children[0].later) == (False, True, True)
+    assert (none.later, none.children) == (False, [])
+    opened = twig([{"a": n} for n in range(100)], depth=1)
+    assert opened.open
+    assert all(child.later for child in opened.children)
+    assert bud({"a": 1}) == Branch("", "obj", "1 field", later=True)
+
+
+@given(
+    st.recursive(
+        st.integers(0, 3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    )
+)
+def test_every_step_is_found_again(value: object) -> None:
+    def look(inner: object, path: str, depth: int) -> None:
+        assert within(value, path) == (inner, depth)
+        if isinstance(inner, dict):
+            for key, each in inner.items():
+                look(each, step(path, key, "obj"), depth + 1)
+        if isinstance(inner, list):
+            for index, each in enumerate(inner):
+                look(each, step(path, str(index), "arr"), depth + 1)
+
+    look(value, "", 0)
+
+
+@pytest.mark.parametrize("path", [".b", "[0]", ".a[2]", ".a.b", ".a[0].x", "a", ".a[", '["a', ".a[-1]"])
+def test_a_path_to_nothing_is_no_value(path: str) -> None:
+    with pytest.raises(LookupError):
+        within({"a": [1, 2]}, path)
 
 
 def test_an_empty_value_is_called_so() -> None:

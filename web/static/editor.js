@@ -48,7 +48,7 @@ const sight = board.sight = new Sight(view, board.boxes, board.edges, (id) => bo
 view.beside = () => notes.boxes
 view.onChange = () => { redrawMap(); sight.soon() }
 listenToTabs()
-listenToViews()
+listenToViews(() => bench.lookAgain())
 const showSchedule = listenToExtras(store)
 listenToSaving(store, board, bench)
 listenToKeys(board, view, actions, commands)

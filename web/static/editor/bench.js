@@ -1,7 +1,9 @@
 // The bench under the canvas: what the chosen node gets, how it is set up, what it gave.
 import { ask } from '../ask.js'
 import { openTab } from '../bench.js'
-import { showViews } from '../views.js'
+import { parse } from '../exact.js'
+import { showViews, wantedView } from '../views.js'
+import { Branches } from './branches.js'
 import { toast } from './toasts.js'
 import { say } from '../words.js'
 
@@ -17,6 +19,7 @@ export class Bench {
     this.panel = document.getElementById('panel-node')
     this.who = document.getElementById('bench-who')
     this.empty = this.panel.innerHTML
+    this.branches = new Branches(this.panel, (at) => this.#text('rows', { at }))
     board.addEventListener('select', () => this.show())
     this.panel.addEventListener('click', (event) => this.#click(event))
     this.#listenToDragging()
@@ -55,23 +58,31 @@ export class Bench {
     this.form.flush()
     await this.store.flush()
     if (number !== this.#asked) return undefined
-    const query = new URLSearchParams({ node: id, run: this.run, path: this.path })
+    const query = new URLSearchParams({ node: id, run: this.run, path: this.path, view: wantedView() })
     const response = await ask(`/workflows/${this.store.id}/bench?${query}`)
     if (number !== this.#asked) return undefined
     if (!response?.ok) return this.#empty(id)
     const { bench, who, names, path } = await response.json()
     if (number !== this.#asked) return undefined
     const keep = this.#shown === id ? this.#state() : null
+    if (keep) this.branches.keep()
+    else this.branches.forget()
     this.#shown = id
     this.names = names
     this.path = path
     this.#put(bench, keep)
+    this.branches.restore()
     this.who.innerHTML = who
     showViews()
     this.form.shown({ path, run: this.panel.querySelector('.bench').dataset.run })
     this.#address(id)
     if (focus) this.focus()
     return undefined
+  }
+
+  /** Of a value only the view that is wanted is brought: bring another one. */
+  lookAgain() {
+    if (this.#shown) this.show({ again: true })
   }
 
   /** What cannot be fetched is not shown as another node either. */
@@ -169,17 +180,21 @@ export class Bench {
   /** What a reload of the same node must not lose: what is open, how far it is scrolled, where the caret is. */
   #state() {
     const active = document.activeElement
+    const pin = this.panel.querySelector('#pin-form:not([hidden]) textarea')
     return {
-      open: [...this.panel.querySelectorAll('details')].map((each) => each.open),
+      pin: pin?.value,
+      folds: this.#folds().map((each) => each.open),
       scrolled: [...this.panel.querySelectorAll('.col')].map((col) => col.scrollTop),
       focus: active?.id && this.panel.contains(active) ? { id: active.id, caret: active.selectionStart, value: active.value } : null,
     }
   }
 
-  #restore({ open, scrolled, focus, caret }) {
-    const folds = [...this.panel.querySelectorAll('#form details')]
-    if (open.length === this.panel.querySelectorAll('details').length) [...this.panel.querySelectorAll('details')].forEach((each, index) => { each.open = open[index] })
-    else folds.forEach((each) => { each.open = each.open || false })
+  #folds() { return [...this.panel.querySelectorAll('#form details')] }
+
+  #restore({ pin, folds, scrolled, focus, caret }) {
+    if (pin !== undefined && document.getElementById('pin-form')) this.#openPin(pin)
+    const now = this.#folds()
+    if (now.length === folds.length) now.forEach((each, index) => { each.open = folds[index] })
     ;[...this.panel.querySelectorAll('.col')].forEach((col, index) => { col.scrollTop = scrolled[index] ?? 0 })
     if (caret) return putCaret(this.panel, caret)
     const again = focus && document.getElementById(focus.id)
@@ -226,21 +241,50 @@ export class Bench {
 
   // -- pinning
 
-  togglePin() {
+  async togglePin() {
     const id = this.board.current
     const node = id && this.store.node(id)
     if (!node) return
     if (node.pinned !== undefined) this.actions.unpin(id)
-    else if (this.panel.querySelector('[data-output] [data-view]')) this.#pinText(id, document.getElementById('pin-text').value)
-    else return this.editPin()
+    else if (!this.#gave()) return this.editPin()
+    else {
+      const text = await this.#output()
+      if (text === null || id !== this.board.current) return
+      this.#pinText(id, text)
+    }
     this.show({ again: true })
   }
 
-  editPin(open = true) {
+  async editPin(open = true) {
     const form = document.getElementById('pin-form')
-    if (!form) return
-    form.hidden = !open
-    if (open) document.getElementById('pin-text').focus()
+    if (form && !open) form.hidden = true
+    if (!form || !open) return
+    const text = this.#gave() ? await this.#output() : '{}'
+    if (text !== null && form.isConnected) this.#openPin(text).focus()
+  }
+
+  #openPin(text) {
+    document.getElementById('pin-form').hidden = false
+    const box = document.getElementById('pin-text')
+    box.value = text
+    return box
+  }
+
+  #gave() { return this.panel.querySelector('[data-output] [data-view]') !== null }
+
+  /** All of what the shown node gave, as text. */
+  async #output() {
+    await this.store.flush()
+    return this.#text('output')
+  }
+
+  /** A part of what is shown that the bench was brought without; null, and said, where it does not come. */
+  async #text(part, query = {}) {
+    const { node, path, run } = this.panel.querySelector('.bench').dataset
+    const response = await ask(`/workflows/${this.store.id}/${part}?${new URLSearchParams({ node, path, run, ...query })}`)
+    if (response?.ok) return response.text()
+    toast(say('noServer'))
+    return null
   }
 
   savePin() {
@@ -249,13 +293,14 @@ export class Bench {
 
   #pinText(id, text) {
     try {
-      return this.actions.pin(id, JSON.parse(text))
+      return this.actions.pin(id, parse(text))
     } catch (error) {
+      const words = error instanceof RangeError ? error.message : say('notJson', error.message)
       const told = document.getElementById('pin-error')
-      if (!told || document.getElementById('pin-form').hidden) toast(say('notJson', error.message))
+      if (!told || document.getElementById('pin-form').hidden) toast(words)
       else {
         told.hidden = false
-        told.querySelector('span').textContent = say('notJson', error.message)
+        told.querySelector('span').textContent = words
       }
       return false
     }

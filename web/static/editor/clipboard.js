@@ -1,5 +1,6 @@
 // Nodes as JSON on the clipboard: between workflows, windows and machines. Files can be dropped as well.
 import { send } from '../ask.js'
+import { parse } from '../exact.js'
 import { announce, toast } from './toasts.js'
 import { named, say } from '../words.js'
 
@@ -54,11 +55,12 @@ export function listenToClipboard(store, board, view, actions, gestures) {
 /** The clipboard's nodes; a sentence where there are none. YAML and JSON documents are read by the server. */
 async function read(text, name) {
   try {
-    const plain = JSON.parse(text)
+    const plain = parse(text)
     if (Array.isArray(plain?.nodes) && plain.nodes.every((node) => node?.id && node?.type)) return clipOf(plain)
     if (/\.json$/.test(name)) return fixed(name, plain)
     return say('nothingToPaste')
-  } catch {
+  } catch (error) {
+    if (error instanceof RangeError) return error.message
     // Not JSON: perhaps a document in YAML.
   }
   const isTable = /\.csv$/i.test(name)

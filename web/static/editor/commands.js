@@ -121,7 +121,7 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
       bench.show().then(() => bench.focusField(mend.dataset.field))
     }
     const given = event.target.closest('[data-input-of]')
-    if (given) runs.takeInput(given.dataset.inputOf, given.dataset.number)
+    if (given) runs.takeInput(given.dataset.inputOf)
     if (event.target.closest('[data-close]')) event.target.closest('dialog').close()
     const start = event.target.closest('[data-start]')
     if (start) actions.add(palette.entry(start.dataset.start), { at: { x: 0, y: 0 } }) && view.fit()
@@ -263,12 +263,11 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
     const list = document.getElementById('run-inputs')
     const response = await ask(`/api/v1/executions?workflow=${store.id}&limit=12`)
     const items = response?.ok ? (await response.json()).items : []
-    list.replaceChildren(...items.map(({ id, number, state, created }) => {
+    list.replaceChildren(...items.map(({ number, state, created }) => {
       const button = document.createElement('button')
       button.type = 'button'
       button.className = 'menu-item'
-      button.dataset.inputOf = id
-      button.dataset.number = number
+      button.dataset.inputOf = number
       button.setAttribute('role', 'menuitem')
       button.textContent = say('asInRun', String(number), called('state', state).toLowerCase(), clock(new Date(created / 1000)))
       return button

@@ -1,5 +1,6 @@
 // The bench's form: reads each control into the document as it is typed, and shows beside it what it comes to.
 import { post } from '../ask.js'
+import { numberOf, parse } from '../exact.js'
 import { at } from './document.js'
 import { called, say } from '../words.js'
 
@@ -243,7 +244,7 @@ function asExpression(text) {
 
 function isJson(value) {
   try {
-    JSON.parse(value)
+    parse(value)
     return true
   } catch {
     return false
@@ -288,10 +289,23 @@ function entryOf(row) {
 /** Of an entry that nobody has touched, “007” or “true” is the text that it was. */
 function readEntry(control) {
   if ('text' in control.dataset && control.value === control.defaultValue) return control.value
-  return READ[control.dataset.as](control.value, control).value
+  const read = READ[control.dataset.as](control.value, control)
+  // What cannot be read is the server's to judge, as the text that it is.
+  return read.error ? control.value : read.value
 }
 
 const NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/
+
+function numeric(text) {
+  const plain = text.trim()
+  if (!plain) return { value: undefined }
+  if (!NUMBER.test(plain)) return { value: plain }
+  try {
+    return { value: numberOf(plain) }
+  } catch (error) {
+    return { error: error.message }
+  }
+}
 
 const READ = {
   tags(text) {
@@ -301,19 +315,19 @@ const READ = {
   text: (text) => ({ value: text === '' ? undefined : text }),
   choice: (text, control) => ({ value: text === '' || text === control.dataset.default ? undefined : text }),
   switch: (on) => ({ value: on ? true : undefined }),
-  number: (text) => ({ value: text.trim() === '' ? undefined : NUMBER.test(text.trim()) ? Number(text) : text.trim() }),
-  duration: (text) => ({ value: text.trim() === '' ? undefined : NUMBER.test(text.trim()) ? Number(text) : text.trim() }),
-  expression: (text) => (text.trim() === '' ? { value: undefined } : { value: isJson(text.trim()) ? JSON.parse(text) : text }),
-  loose: (text) => ({ value: (NUMBER.test(text.trim()) || /^(true|false|null|[[{].*[\]}])$/s.test(text.trim())) && isJson(text.trim()) ? JSON.parse(text) : text }),
+  number: numeric,
+  duration: numeric,
+  expression: (text) => (text.trim() === '' ? { value: undefined } : { value: isJson(text.trim()) ? parse(text) : text }),
+  loose: (text) => ({ value: (NUMBER.test(text.trim()) || /^(true|false|null|[[{].*[\]}])$/s.test(text.trim())) && isJson(text.trim()) ? parse(text) : text }),
   json(text) {
     const plain = text.trim()
     if (!plain) return { value: undefined }
-    if (isJson(plain)) return { value: JSON.parse(plain) }
+    if (isJson(plain)) return { value: parse(plain) }
     if (!/^[[{"]/.test(plain) || plain.startsWith('{{')) return { value: text }
     try {
-      return { value: JSON.parse(plain) }
+      return { value: parse(plain) }
     } catch (error) {
-      return { error: say('notJson', error.message) }
+      return { error: error instanceof RangeError ? error.message : say('notJson', error.message) }
     }
   },
 }

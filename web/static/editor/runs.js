@@ -23,7 +23,9 @@ export class Runs {
     this.idle = this.bar.innerHTML
     this.text = document.getElementById('input')
     this.form.addEventListener('submit', (event) => { event.preventDefault(); this.start() })
+    this.text.addEventListener('focus', () => this.#bringInput())
     this.text.addEventListener('input', () => {
+      delete this.text.dataset.from
       this.#tell('')
       const words = document.getElementById('run-sub')
       if (words) words.textContent = say('inputBelow')
@@ -37,6 +39,7 @@ export class Runs {
 
   /** Run the draft with the input that is written in the bench. */
   async start() {
+    if (!await this.#bringInput()) return undefined
     const text = this.text.value.trim() || 'null'
     const mistake = mistakeIn(text)
     if (mistake) return this.#tell(mistake)
@@ -53,19 +56,34 @@ export class Runs {
   }
 
   /** Put the input of an earlier run into the field. */
-  async takeInput(id, number) {
-    const response = await ask(`/api/v1/executions/${id}`)
-    if (!response?.ok) return toast(say('noServer'))
-    const { input } = await response.json()
-    this.text.value = JSON.stringify(input, null, 2)
+  async takeInput(number) {
+    this.text.dataset.from = number
+    if (!await this.#bringInput()) return
     this.#tell('')
     const with_ = document.getElementById('run-sub')
     if (with_) with_.textContent = say('inputOfRun', String(number))
-    return undefined
+  }
+
+  /** A large input comes into its field when it is wanted. Whether it is there. */
+  async #bringInput() {
+    const { from } = this.text.dataset
+    if (from === undefined) return true
+    const response = await ask(`/workflows/${this.store.id}/input?from=${from}`)
+    const text = response?.ok ? await response.text() : null
+    // What was typed or chosen meanwhile stands.
+    if (this.text.dataset.from !== from) return true
+    if (text === null) {
+      toast(say('noServer'))
+      return false
+    }
+    delete this.text.dataset.from
+    this.text.value = text
+    return true
   }
 
   /** Run a part of the draft around a node: `alone`, `to` it, or `from` it, on the data of the shown run. */
   async part(node, kind) {
+    if (kind === 'to' && !await this.#bringInput()) return undefined
     const text = this.text.value.trim() || 'null'
     const input = mistakeIn(text) ? 'null' : text
     return this.#begin(`/workflows/${this.store.id}/run-part`, `{"node": ${JSON.stringify(node)}, "kind": "${kind}", "input": ${input}, "path": ${JSON.stringify(this.bench.path)}${this.#number ? `, "run": ${this.#number}` : ''}}`)

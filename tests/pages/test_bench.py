@@ -1,0 +1,179 @@
+"""The bench shows large values in parts, and what is taken from it is whole."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.pages.test_api_editor import ask
+from tests.pages.test_editor import _eventually as eventually
+from tests.pages.test_editor import card, make, node, saved
+from tests.support.browser import open_editor
+from tests.support.local import LocalServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ROWS = [{"sku": f"item {n}", "parts": [{"n": n}]} for n in range(15_000)]
+NODES = [
+    {"id": "go", "type": "trigger.manual"},
+    {"id": "all", "type": "transform.set", "config": {"fields": {"rows": "{{ trigger.rows }}"}}},
+    {"id": "tell", "type": "action.log", "config": {"message": "{{ 1 }}"}},
+]
+EDGES = [{"from": "go", "to": "all"}, {"from": "all", "to": "tell"}]
+
+
+def ran(server: LocalServer, name: str, given: Any) -> str:
+    flow = make(server, name, {"name": name, "nodes": NODES, "edges": EDGES})
+    assert (
+        server.api("POST", f"/workflows/{flow}/run", {"input": given, "wait": 30}).json["state"]
+        == "completed"
+    )
+    return flow
+
+
+def side(page: Page, name: str) -> Locator:
+    return page.locator("#panel-node").get_by_role("region", name=name)
+
+
+def branch(part: Locator, at: str) -> Locator:
+    return part.locator(f"details[data-at='{at}']")
+
+
+def test_what_is_closed_comes_when_it_is_opened_and_is_open_again_after_a_run(
+    page: Page, server: LocalServer
+) -> None:
+    flow = ran(server, "large-in-parts", {"rows": ROWS})
+    open_editor(page, flow, "?node=tell")
+    given = branch(side(page, "Input"), "nodes.all")
+    for at in ("nodes.all", "nodes.all.rows", "nodes.all.rows[7]", "nodes.all.rows[7].parts"):
+        branch(side(page, "Input"), at).locator(":scope > summary").click()
+    leaf = given.locator("[data-reach='nodes.all.rows[7].sku']")
+    expect(leaf).to_contain_text("item 7")
+    expect(given).to_contain_text("and 14,800 more")
+    branch(side(page, "Input"), "input").locator(":scope > summary").click()
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#panel-node .bench")).to_have_attribute("data-run", "2")
+    expect(leaf).to_contain_text("item 7")
+    expect(branch(side(page, "Input"), "input")).not_to_have_attribute("open", "")
+    card(page, "all").click()
+    expect(page.locator("#form")).to_have_attribute("data-node", "all")
+    expect(side(page, "Input").locator("[data-at='nodes.all']")).to_have_count(0)
+    output = side(page, "Output")
+    branch(output, "output.rows").locator(":scope > summary").click()
+    expect(branch(output, "output.rows[199]")).to_be_visible()
+    branch(output, "output.rows[199]").locator(":scope > summary").click()
+    expect(branch(output, "output.rows[199]")).to_contain_text("item 199")
+    expect(output.locator("[data-reach]")).to_have_count(0)
+
+
+def test_another_view_keeps_what_is_open(page: Page, server: LocalServer) -> None:
+    flow = ran(server, "views-in-turn", {"rows": ROWS})
+    open_editor(page, flow, "?node=tell")
+    branch(side(page, "Input"), "nodes.all").locator(":scope > summary").click()
+    page.locator("#form details > summary", has_text="How it runs").click()
+    rows = branch(side(page, "Input"), "nodes.all.rows")
+    expect(rows).to_be_visible()
+    for view in ("json", "table", "tree"):
+        side(page, "Input").locator(f"[data-show={view}]").click()
+        expect(side(page, "Input").locator(f"[data-view={view}]")).to_be_visible()
+        expect(side(page, "Input").locator("[data-view]")).to_have_count(1)
+        expect(side(page, "Input").locator(f"[data-show={view}]")).to_have_attribute("aria-pressed", "true")
+    expect(rows).to_be_visible()
+    expect(page.locator("#form details", has_text="How it runs")).to_have_attribute("open", "")
+
+
+def test_a_branch_that_does_not_come_is_closed_again(page: Page, server: LocalServer) -> None:
+    flow = ran(server, "no-rows", {"rows": ROWS})
+    open_editor(page, flow, "?node=tell")
+    root = branch(side(page, "Input"), "nodes.all")
+    page.route("**/rows?*", lambda route: route.abort())
+    root.locator(":scope > summary").click()
+    expect(page.locator(".toast").first).to_be_visible()
+    expect(root).not_to_have_attribute("open", "")
+    page.unroute("**/rows?*")
+    root.locator(":scope > summary").click()
+    expect(branch(side(page, "Input"), "nodes.all.rows")).to_be_visible()
+
+
+def test_a_large_output_is_pinned_whole(page: Page, server: LocalServer) -> None:
+    rows = ROWS[:3000]
+    flow = ran(server, "pinned-whole", {"rows": rows})
+    open_editor(page, flow, "?node=all")
+    expect(branch(side(page, "Output"), "output.rows")).to_be_visible()
+    card(page, "all").focus()
+    page.keyboard.press("p")
+    expect(side(page, "Output")).to_contain_text("pinned")
+    saved(page)
+    assert node(server, flow, "all")["pinned"] == {"rows": rows}
+
+
+def test_a_pin_is_edited_from_the_whole_value_and_outlives_a_run(page: Page, server: LocalServer) -> None:
+    flow = ran(server, "pin-edited", {"rows": ROWS[:2]})
+    open_editor(page, flow, "?node=all")
+    side(page, "Output").get_by_role("button", name="Edit").click()
+    text = page.locator("#pin-text")
+    expect(text).to_have_value(re.compile("item 1"))
+    text.fill('{"rows": 12345678901234567890}')
+    with page.expect_response(re.compile("/bench")):
+        page.locator("#run").click()
+    expect(page.locator("#panel-node .bench")).to_have_attribute("data-run", "2")
+    expect(text).to_have_value('{"rows": 12345678901234567890}')
+    page.get_by_role("button", name="Pin this").click()
+    expect(page.locator("#pin-error")).to_contain_text("12345678901234567890 exactly")
+    text.fill('{"rows": "12345678901234567890"}')
+    page.get_by_role("button", name="Pin this").click()
+    expect(side(page, "Output")).to_contain_text("pinned")
+    saved(page)
+    assert node(server, flow, "all")["pinned"] == {"rows": "12345678901234567890"}
+
+
+def test_a_large_input_is_used_again_whole(page: Page, server: LocalServer) -> None:
+    given = {"rows": ["word " * 60_000, 2**60 + 1]}
+    flow = ran(server, "input-again", given)
+    open_editor(page, flow, "?node=tell")
+    expect(page.locator("#input")).to_have_value("")
+    page.locator("#run").click()
+    expect(page.locator("#panel-node .bench")).to_have_attribute("data-run", "2")
+    server.wait_until_idle()
+    last = server.executions(workflow=flow)[0]
+    assert server.api("GET", f"/executions/{last['id']}").json["input"] == given
+    open_editor(page, flow, "?node=tell&tab=input")
+    page.locator("#input").click()
+    expect(page.locator("#input")).to_have_value(re.compile("1152921504606846977"))
+    page.locator("#input").fill('{"rows": []}')
+    page.locator("#run").click()
+    expect(page.locator("#panel-node .bench")).to_have_attribute("data-run", "3")
+
+
+def test_a_number_that_a_browser_cannot_hold_stays_as_it_was_typed(page: Page, server: LocalServer) -> None:
+    flow = make(server, "snowflakes", {"name": "Snowflakes", "nodes": NODES, "edges": EDGES})
+    open_editor(page, flow, "?node=all")
+    value = page.locator("#form [data-field='config.fields'] [data-value]").first
+    for typed, kept in (("9007199254740993", "9007199254740993"), ("9007199254740991", 2**53 - 1)):
+
+        def is_kept(kept: Any = kept) -> bool:
+            return bool(node(server, flow, "all")["config"]["fields"]["rows"] == kept)
+
+        page.locator(
+            "#form [data-field='config.fields'] .cm-content, #form [data-value]:visible"
+        ).first.click()
+        page.keyboard.press("Control+a")
+        page.keyboard.type(typed)
+        page.keyboard.press("Tab")
+        expect(value).to_have_value(typed)
+        assert eventually(is_kept)
+
+
+def test_what_is_not_there_is_told(server: LocalServer) -> None:
+    flow = ran(server, "not-there", {"rows": [{"a": 1}]})
+    there = f"/workflows/{flow}"
+    assert ask(server, "GET", f"{there}/rows?node=tell&at=nodes.all.rows[0]").status == 200
+    for at in ("", "nodes", "nodes.al", "nodes.all.rows[1]", "nodes.all.rows.x", "output.x", "secrets"):
+        assert ask(server, "GET", f"{there}/rows?node=tell&at={at}").status == 404
+    assert ask(server, "GET", f"{there}/output?node=none").status == 404
+    made = make(server, "never-ran", {"name": "Never", "nodes": NODES, "edges": EDGES})
+    assert ask(server, "GET", f"/workflows/{made}/output?node=all").status == 404
+    assert ask(server, "GET", f"{there}/output?node=all").json == {"rows": [{"a": 1}]}
