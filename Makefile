@@ -14,6 +14,8 @@ PY := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes --no-header --no-annotate
 CRASH_CYCLES ?= 1000
+# Two at a time, by file: what shares a server or a browser stays together.
+TESTS := $(PY) -m pytest -n 2 --dist loadfile
 ASSET_SOURCES := $(shell find web/static web/languages web/build.mjs web/monaco.mjs web/package-lock.json -type f 2>/dev/null)
 
 .DELETE_ON_ERROR:
@@ -24,13 +26,13 @@ run: .venv/.app web/dist/manifest.json
 	@$(BIN)/flowfuse serve $(ARGS)
 
 test: lint .venv/.chromium .venv/.tools web/dist/manifest.json
-	@$(PY) -m pytest
+	@$(TESTS)
 
 test-fast: .venv/.dev web/dist/manifest.json
-	@$(PY) -m pytest -m "not slow and not crash and not browser"
+	@$(TESTS) -m "not slow and not crash and not browser"
 
 crash: .venv/.dev .venv/.tools web/dist/manifest.json
-	@FLOWFUSE_CRASH_CYCLES=$(CRASH_CYCLES) $(PY) -m pytest -m crash --timeout=0
+	@FLOWFUSE_CRASH_CYCLES=$(CRASH_CYCLES) $(TESTS) -m crash --timeout=0
 
 lint: .venv/.dev
 	@$(BIN)/ruff check .
