@@ -77,10 +77,12 @@ def test_another_view_keeps_what_is_open(page: Page, server: LocalServer) -> Non
     rows = branch(side(page, "Input"), "nodes.all.rows")
     expect(rows).to_be_visible()
     for view in ("json", "table", "tree"):
-        side(page, "Input").locator(f"[data-show={view}]").click()
+        side(page, "Input").locator(f"[data-show={view}]").focus()
+        page.keyboard.press("Enter")
         expect(side(page, "Input").locator(f"[data-view={view}]")).to_be_visible()
         expect(side(page, "Input").locator("[data-view]")).to_have_count(1)
         expect(side(page, "Input").locator(f"[data-show={view}]")).to_have_attribute("aria-pressed", "true")
+        expect(side(page, "Input").locator(f"[data-show={view}]")).to_be_focused()
     expect(rows).to_be_visible()
     expect(page.locator("#form details", has_text="How it runs")).to_have_attribute("open", "")
 

@@ -185,18 +185,28 @@ export class Bench {
       pin: pin?.value,
       folds: this.#folds().map((each) => each.open),
       scrolled: [...this.panel.querySelectorAll('.col')].map((col) => col.scrollTop),
+      part: this.#partOf(active),
       focus: active?.id && this.panel.contains(active) ? { id: active.id, caret: active.selectionStart, value: active.value } : null,
     }
   }
 
+  /** Where the focus is, if on a button of the views or on a branch: in which column, and how it is found there. */
+  #partOf(active) {
+    const column = [...this.panel.querySelectorAll('.col')].findIndex((col) => col.contains(active))
+    const branch = active?.closest('summary')?.parentElement.dataset.at
+    const found = active?.dataset.show ? `[data-show="${active.dataset.show}"]` : branch ? `details[data-at="${CSS.escape(branch)}"] > summary` : ''
+    return column >= 0 && found ? { column, found } : null
+  }
+
   #folds() { return [...this.panel.querySelectorAll('#form details')] }
 
-  #restore({ pin, folds, scrolled, focus, caret }) {
+  #restore({ pin, folds, scrolled, part, focus, caret }) {
     if (pin !== undefined && document.getElementById('pin-form')) this.#openPin(pin)
     const now = this.#folds()
     if (now.length === folds.length) now.forEach((each, index) => { each.open = folds[index] })
     ;[...this.panel.querySelectorAll('.col')].forEach((col, index) => { col.scrollTop = scrolled[index] ?? 0 })
     if (caret) return putCaret(this.panel, caret)
+    if (part) return this.panel.querySelectorAll('.col')[part.column]?.querySelector(part.found)?.focus({ preventScroll: true })
     const again = focus && document.getElementById(focus.id)
     if (!again) return
     if (again.value !== focus.value && again.matches('textarea, input:not([type=checkbox])')) again.value = focus.value
