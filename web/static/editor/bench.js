@@ -270,7 +270,10 @@ export class Bench {
     if (form && !open) form.hidden = true
     if (!form || !open) return
     const text = this.#gave() ? await this.#output() : '{}'
-    if (text !== null && form.isConnected) this.#openPin(text).focus()
+    if (text === null || !form.isConnected) return
+    const box = this.#openPin(text)
+    box.focus()
+    box.setSelectionRange(0, 0)
   }
 
   #openPin(text) {
