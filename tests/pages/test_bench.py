@@ -87,6 +87,20 @@ def test_another_view_keeps_what_is_open(page: Page, server: LocalServer) -> Non
     expect(page.locator("#form details", has_text="How it runs")).to_have_attribute("open", "")
 
 
+def test_the_address_has_the_view(page: Page, server: LocalServer) -> None:
+    flow = ran(server, "view-in-address", {"rows": ROWS[:3]})
+    open_editor(page, flow, "?node=tell")
+    side(page, "Input").locator("[data-show=json]").click()
+    expect(page).to_have_url(re.compile("view=json"))
+    for address in (page.url, f"/workflows/{flow}/runs/1?node=tell&view=json"):
+        page.goto(address)
+        expect(side(page, "Input").locator("[data-view=json]")).to_contain_text("item 2")
+    side(page, "Input").locator("[data-show=tree]").click()
+    expect(page).not_to_have_url(re.compile("view="))
+    page.goto(f"/workflows/{flow}?node=tell&view=nothing")
+    expect(side(page, "Input").locator("[data-view=tree]")).to_be_visible()
+
+
 def test_a_branch_that_does_not_come_is_closed_again(page: Page, server: LocalServer) -> None:
     flow = ran(server, "no-rows", {"rows": ROWS})
     open_editor(page, flow, "?node=tell")

@@ -1,7 +1,9 @@
-// How values are shown: as a table, a tree, JSON or their schema. One choice for all columns, also for those that come later.
+// How values are shown: as a table, a tree, JSON or their schema. One choice for all columns, also for those that come
+// later; the address has it.
 
 
-let chosen = 'tree'
+const VIEWS = ['tree', 'table', 'json', 'schema']
+let chosen = VIEWS.find((view) => view === new URLSearchParams(location.search).get('view')) ?? 'tree'
 
 /** The view that is wanted. */
 export const wantedView = () => chosen
@@ -12,10 +14,19 @@ export function listenToViews(onChoice = () => {}) {
     const button = event.target.closest('[data-show]')
     if (!button) return
     chosen = button.dataset.show
+    toAddress()
     showViews()
     onChoice()
   })
   document.addEventListener('htmx:after:swap', showViews)
+  showViews()
+}
+
+function toAddress() {
+  const address = new URL(location)
+  if (chosen === 'tree') address.searchParams.delete('view')
+  else address.searchParams.set('view', chosen)
+  history.replaceState(history.state, '', address)
 }
 
 /** Show the chosen view in each column that has it, else the tree, else what is there. */
