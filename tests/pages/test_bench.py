@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.pages.test_api_editor import ask
 from tests.pages.test_editor import _eventually as eventually
-from tests.pages.test_editor import card, make, node, saved
+from tests.pages.test_editor import card, draft, make, node, saved
 from tests.support.browser import open_editor
 from tests.support.local import LocalServer
 
@@ -193,3 +193,32 @@ def test_what_is_not_there_is_told(server: LocalServer) -> None:
     made = make(server, "never-ran", {"name": "Never", "nodes": NODES, "edges": EDGES})
     assert ask(server, "GET", f"/workflows/{made}/output?node=all").status == 404
     assert ask(server, "GET", f"{there}/output?node=all").json == {"rows": [{"a": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("title", "type", "config"),
+    [
+        ("For each", "loop.for_each", {"items": "{{ nodes.all.rows }}"}),
+        ("If", "condition.if", {"condition": "{{ nodes.all.rows }}"}),
+        ("Set fields", "transform.set", {"fields": {"rows": "{{ nodes.all.rows }}"}}),
+    ],
+)
+def test_on_a_value_that_is_dropped_on_the_canvas_there_is_offered_what_can_be_done_with_it(
+    page: Page, server: LocalServer, title: str, type: str, config: Any
+) -> None:
+    flow = ran(server, f"dropped-{title}", {"rows": ROWS[:3]})
+    open_editor(page, flow, "?node=tell")
+    row = side(page, "Input").locator("summary[data-reach='input.rows']")
+    row.drag_to(page.locator("#canvas"), target_position={"x": 700, "y": 320})
+    expect(page.locator("#add-list [data-row]")).to_have_count(3)
+    page.locator("#add-list [data-row]", has_text=title).first.click()
+    expect(page.locator("#form")).not_to_have_attribute("data-node", "tell")
+    saved(page)
+    assert eventually(lambda: len(draft(server, flow)["nodes"]) == 4)
+    added = draft(server, flow)["nodes"][-1]
+    assert (added["type"], added["config"]) == (type, config)
+    assert draft(server, flow)["edges"][-1] == {"from": "tell", "to": added["id"]}
+    page.keyboard.press("Escape")
+    page.locator("#canvas").click(position={"x": 700, "y": 40})
+    page.keyboard.press("Control+z")
+    assert eventually(lambda: len(draft(server, flow)["nodes"]) == 3)

@@ -12,6 +12,7 @@ import { Form } from './editor/form.js'
 import { Gestures } from './editor/gestures.js'
 import { listenToClipboard } from './editor/clipboard.js'
 import { listenToKeys } from './editor/keys.js'
+import { listenToMapping } from './editor/mapping.js'
 import { listenToMinimap } from './editor/minimap.js'
 import { Notes } from './editor/notes.js'
 import { Palette } from './editor/add.js'
@@ -41,6 +42,7 @@ const notes = new Notes(store, board, view, actions)
 const runs = new Runs(store, board, bench)
 const code = new CodeField(store, bench, palette, draft.dataset)
 const pasteText = listenToClipboard(store, board, view, actions, gestures)
+listenToMapping(store, board, view, palette, bench)
 const commands = makeCommands({ store, board, view, actions, bench, palette, notes, runs, code, pasteText })
 const redrawMap = listenToMinimap(board, view)
 

@@ -28,12 +28,12 @@ export class Actions {
   }
 
   /** Put a node of that kind where it is wanted: behind a port, on an edge, at a point, or beside the selection. */
-  add(entry, { from = '', port = '', edge = null, at = null } = {}) {
+  add(entry, { from = '', port = '', edge = null, at = null, configs } = {}) {
     const { store, board } = this
     const id = this.freeId(entry.id)
     const link = edge ?? (from && !entry.trigger ? { from, port } : null)
     const { position, room } = this.#spot(entry, link, edge, at)
-    const operations = [...room, { kind: 'add_node', value: { id, type: entry.type, position } }]
+    const operations = [...room, { kind: 'add_node', value: { id, type: entry.type, position, ...(configs && { config: configs[entry.type] }) } }]
     if (link) operations.push({ kind: 'add_edge', value: { from: fromOf(link.from, link.port), to: id } })
     if (edge) {
       operations.push({ kind: 'remove_edge', value: original(store.doc, edge) })

@@ -49,7 +49,7 @@ export class Palette {
   get functions() { return this.#functions }
   entry(type) { return this.#entries?.find((entry) => entry.type === type) }
 
-  /** Show the list. `where` says what becomes of the chosen node (see Actions.add), and where the list lies. */
+  /** Show the list. `where` says what becomes of the chosen node (see Actions.add), and where the list lies; of types with `configs` only those. */
   async open(where = {}) {
     if (this.store.readonly) return toast(say('readonly'))
     this.#where = where
@@ -91,18 +91,18 @@ export class Palette {
 
   #search() {
     const wanted = this.text.value.trim().toLowerCase()
-    const { from } = this.#where
+    const { from, configs } = this.#where
     const inside = Boolean(from || this.#where.edge)
     const recent = this.#recent()
     const here = new Set(this.store.doc.nodes.map(({ type }) => type))
-    const fits = this.#entries.filter((entry) => !(inside && entry.trigger))
+    const fits = this.#entries.filter((entry) => !(inside && entry.trigger) && (!configs || entry.type in configs))
     const scored = fits.map((entry) => ({ entry, score: score(entry, wanted) + (wanted ? 0 : rank(entry, recent, here, this.store.doc)) })).filter(({ score: value }) => value > 0)
     scored.sort((one, other) => other.score - one.score)
     this.#shown = scored.slice(0, SHOWN).map(({ entry }) => entry)
     if (!wanted) this.#shown = grouped(this.#shown)
     this.#at = 0
     this.#draw(!wanted)
-    document.getElementById('add-count').textContent = wanted ? (this.#shown.length ? say('found', this.#shown.length) : '') : say('search', this.#entries.length)
+    document.getElementById('add-count').textContent = wanted ? (this.#shown.length ? say('found', this.#shown.length) : '') : say('search', fits.length)
   }
 
   #draw(headed) {
