@@ -17,6 +17,9 @@ from flowfuse.pages.language import say, say_count
 Kind = Literal["obj", "arr", "str", "num", "bool", "null", "file"]
 
 TEXT_LIMIT = 4096
+KEY_LIMIT = 1000
+"""Characters of a key: it stands in the path of everything that lies under it."""
+LABEL_LIMIT = 200
 CHILD_LIMIT = 200
 ROW_LIMIT = 2000
 DEPTH_LIMIT = 40
@@ -43,6 +46,11 @@ class Branch(Struct, frozen=True):
     """Whether it has rows that are brought when it is opened."""
     link: str = ""
     """Where a file can be had."""
+
+    @property
+    def label(self) -> str:
+        """The key as it is shown."""
+        return cut(self.key, LABEL_LIMIT)
 
     @property
     def is_long(self) -> bool:
@@ -196,7 +204,7 @@ def _container(
     # Of many the first shows what they are like.
     deeper = depth + 1 if len(pairs) <= OPEN_CHILDREN else max(depth + 1, OPEN_DEPTH)
     children = [
-        _branch(cut(name, 200), each, deeper if index else depth + 1, budget)
+        _branch(cut(name, KEY_LIMIT), each, deeper if index else depth + 1, budget)
         for index, (name, each) in enumerate(shown)
     ]
     return Branch(key, kind, said, children, len(pairs) - len(shown), unfolded)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -190,6 +192,14 @@ def test_what_is_not_there_is_told(server: LocalServer) -> None:
     for at in ("", "nodes", "nodes.al", "nodes.all.rows[1]", "nodes.all.rows.x", "output.x", "secrets"):
         assert ask(server, "GET", f"{there}/rows?node=tell&at={at}").status == 404
     assert ask(server, "GET", f"{there}/output?node=none").status == 404
+    long = 'a long key with "quotes" ' * 20
+    odd = {"": {"x": [1] * 30}, long: {"y": [2] * 30}, "ü\n'": {"z": [3] * 30}}
+    flow = ran(server, "odd-keys", {"rows": odd})
+    shown = ask(server, "GET", f"/workflows/{flow}/bench?node=tell").json["bench"]
+    for at in re.findall('data-at="(input[^"]+)"', shown):
+        query = urlencode({"node": "tell", "at": html.unescape(at)})
+        assert ask(server, "GET", f"/workflows/{flow}/rows?{query}").status == 200, at
+    assert len(re.findall('data-at="(input[^"]+)" data-later', shown)) == 3
     made = make(server, "never-ran", {"name": "Never", "nodes": NODES, "edges": EDGES})
     assert ask(server, "GET", f"/workflows/{made}/output?node=all").status == 404
     assert ask(server, "GET", f"{there}/output?node=all").json == {"rows": [{"a": 1}]}
