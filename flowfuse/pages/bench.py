@@ -142,7 +142,7 @@ async def rows(
 def _rows(request: Asked, name: str, value: Value, at: str) -> Response[str]:
     try:
         inner, depth = within(value, at[len(name) :])
-    except LookupError:
+    except (LookupError, ValueError):
         raise NotFound(what="value", id=at) from None
     branch = twig(inner, at, language_of(request), depth=depth)
     return page(request, "editor/_rows.html", branch=branch, at=at, movable=name != OUTPUT)

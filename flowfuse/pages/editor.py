@@ -290,4 +290,9 @@ async def _last_input(
     if detail is None or detail.input is None:
         return "{}", None
     text = whole_json(detail.input, INPUT_JSON)
-    return ("", detail.execution.number) if text is None else (text, None)
+    if text is not None:
+        return text, None
+    # A run of a part is shown with the input of the last whole one.
+    whole = await shown_detail(workspace_of(request), draft, "", executions, run_reader)
+    own = detail.execution.trigger in {node.id for node in draft.document.nodes}
+    return "", (detail if own or whole is None else whole).execution.number

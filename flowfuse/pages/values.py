@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Literal
 from urllib.parse import quote
@@ -64,9 +65,15 @@ class _Budget:
     `top` is the depth that is open whatever it holds.
     """
 
-    def __init__(self, language: str, *, closed_too: bool = True, top: int = 0) -> None:
-        self.rows, self.language = ROW_LIMIT, language
+    def __init__(
+        self, language: str, *, closed_too: bool = True, top: int = 0, rows: int = ROW_LIMIT
+    ) -> None:
+        self.rows, self.language = rows, language
         self.closed_too, self.top = closed_too, top
+
+    def under(self, key: str) -> _Budget:
+        """What is under a key that is too long for a path is not brought later: it gets some rows now."""
+        return self if len(key) <= KEY_LIMIT else _Budget(self.language, rows=CHILD_LIMIT)
 
 
 def tree(value: Value, key: str = "", language: str = "en") -> Branch:
@@ -97,14 +104,14 @@ _STEP = re.compile(r'\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\
 
 
 def within(value: Value, path: str) -> tuple[Value, int]:
-    """What lies in a value at a path made by `step`, and how deep. Raises LookupError."""
+    """What lies in a value at a path made by `step`, and how deep. Raises LookupError, ValueError."""
     depth = at = 0
     while at < len(path):
         found = _STEP.match(path, at)
         if found is None:
             raise LookupError(path)
         name, index, quoted = found.groups()
-        inner: Any = int(index) if index else name or msgspec.json.decode(quoted)
+        inner: Any = int(index) if index else name or json.loads(quoted)
         if not isinstance(value, list if index else dict):
             raise LookupError(path)
         value, depth, at = value[inner], depth + 1, found.end()
@@ -204,7 +211,7 @@ def _container(
     # Of many the first shows what they are like.
     deeper = depth + 1 if len(pairs) <= OPEN_CHILDREN else max(depth + 1, OPEN_DEPTH)
     children = [
-        _branch(cut(name, KEY_LIMIT), each, deeper if index else depth + 1, budget)
+        _branch(cut(name, KEY_LIMIT), each, deeper if index else depth + 1, budget.under(name))
         for index, (name, each) in enumerate(shown)
     ]
     return Branch(key, kind, said, children, len(pairs) - len(shown), unfolded)

@@ -88,6 +88,12 @@ class _Prepared:
         self._lent = lent
         self._entered: asyncio.Future[Any] = asyncio.ensure_future(lent.__aenter__())
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether there is no session after all."""
+        done = self._entered.done() and not self._entered.cancelled()
+        return done and self._entered.exception() is not None
+
     async def __aenter__(self) -> Any:
         return await self._entered
 
@@ -109,7 +115,8 @@ class CodeRunner:
 
     async def close(self) -> None:
         """End all workers."""
-        await asyncio.gather(*self._clearings)
+        while self._clearings:
+            await asyncio.gather(*self._clearings)
         prepared, self._prepared = self._prepared, None
         if prepared is not None:
             with contextlib.suppress(self._package.MontyError):
@@ -141,16 +148,19 @@ class CodeRunner:
         order = _Order(source, inputs, json_bytes(dict(inputs)), timeout)
         fresh = pool.checkout(**self._session(timeout, now_us, timezone, seed))
         await self._free.acquire()
-        prepared = self._prepared if order.fits_any_time else None
+        prepared = self._take_prepared() if order.fits_any_time else None
         if prepared is None:
             return await self._run_in(fresh, order)
-        self._prepared = None
         try:
             return await self._run_in(prepared, order)
         except _WorkerLost:
             # It may have died while it waited, which is not the code's fault.
             await self._free.acquire()
             return await self._run_in(fresh, order)
+
+    def _take_prepared(self) -> _Prepared | None:
+        prepared, self._prepared = self._prepared, None
+        return None if prepared is None or prepared.has_failed else prepared
 
     async def _run_in(self, lent: Any, order: _Order) -> CodeResult:
         """Run in a session, with a place taken, which is free again when the session has ended."""
@@ -185,7 +195,7 @@ class CodeRunner:
             log.info("A code worker was lost after its run: %s", error)
         finally:
             self._free.release()
-        if self._prepared is None and order.fits_any_time:
+        if self._prepared is None and order.fits_any_time and self._pool is not None:
             self._prepared = _Prepared(self._pool.checkout(**self._session(DEFAULT_SECONDS, None, "UTC", "")))
 
     async def _plain(self, result: Any) -> Value:

@@ -6,7 +6,8 @@ const INTEGER = /^-?\d+$/
 /** The value of a JSON text. Throws an Error that says what is wrong in words. */
 export function parse(text) {
   return JSON.parse(text, (key, value, context) => {
-    if (typeof value === 'number') check(context?.source ?? String(value), value)
+    // Older browsers do not say how it was written: there a large one is taken for an integer.
+    if (typeof value === 'number') check(context?.source ?? (Number.isInteger(value) ? BigInt(value).toString() : String(value)), value)
     return value
   })
 }

@@ -63,6 +63,7 @@ const WORDS = {
   already: '“{0}” and “{1}” are connected already.',
   notJson: 'This is not JSON: {0}',
   notJsonAt: 'Line {0}, column {1}: {2}',
+  roundedBeside: 'A number here is too large for a browser to hold exactly. Change one entry at a time, or put the number in quotes, as a text.',
   tooExact: 'A browser cannot hold the number {0} exactly: put it in quotes, as a text.',
   nothingToPaste: 'The clipboard holds no nodes.',
   saved: 'Saved {0}',

@@ -216,7 +216,10 @@ export class Palette {
         if (cancelled || !over(last).some((each) => each.id === 'canvas')) return
         this.box.hidden = true
         const at = view.toWorld(last)
-        this.put(entry, edge ? { from: edge.from, port: edge.port, edge: { ...edge } } : { at: { x: at.x - 92, y: at.y - 34 } })
+        const put = { x: at.x - 92, y: at.y - 34 }
+        const { configs } = this.#where
+        if (configs) this.put(entry, { ...this.#where, at: put })
+        else this.put(entry, edge ? { from: edge.from, port: edge.port, edge: { ...edge } } : { at: put })
       },
     })
   }

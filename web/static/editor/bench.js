@@ -71,7 +71,7 @@ export class Bench {
     this.names = names
     this.path = path
     this.#put(bench, keep)
-    this.branches.restore()
+    this.branches.restore().then((more) => { if (more && keep && number === this.#asked) this.#return(keep) })
     this.who.innerHTML = who
     showViews()
     this.form.shown({ path, run: this.panel.querySelector('.bench').dataset.run })
@@ -190,6 +190,13 @@ export class Bench {
     }
   }
 
+  /** Scroll to where it was, and give the focus back to a button or a branch; once more when its rows have come. */
+  #return({ scrolled, part }) {
+    const columns = [...this.panel.querySelectorAll('.col')]
+    columns.forEach((col, index) => { col.scrollTop = scrolled[index] ?? 0 })
+    if (part && document.activeElement === document.body) columns[part.column]?.querySelector(part.found)?.focus({ preventScroll: true })
+  }
+
   /** Where the focus is, if on a button of the views or on a branch: in which column, and how it is found there. */
   #partOf(active) {
     const column = [...this.panel.querySelectorAll('.col')].findIndex((col) => col.contains(active))
@@ -204,9 +211,12 @@ export class Bench {
     if (pin !== undefined && document.getElementById('pin-form')) this.#openPin(pin)
     const now = this.#folds()
     if (now.length === folds.length) now.forEach((each, index) => { each.open = folds[index] })
-    ;[...this.panel.querySelectorAll('.col')].forEach((col, index) => { col.scrollTop = scrolled[index] ?? 0 })
-    if (caret) return putCaret(this.panel, caret)
-    if (part) return this.panel.querySelectorAll('.col')[part.column]?.querySelector(part.found)?.focus({ preventScroll: true })
+    if (caret) {
+      this.#return({ scrolled })
+      return putCaret(this.panel, caret)
+    }
+    this.#return({ scrolled, part })
+    if (part) return
     const again = focus && document.getElementById(focus.id)
     if (!again) return
     if (again.value !== focus.value && again.matches('textarea, input:not([type=checkbox])')) again.value = focus.value
@@ -254,12 +264,13 @@ export class Bench {
   async togglePin() {
     const id = this.board.current
     const node = id && this.store.node(id)
-    if (!node) return
+    // While another node's bench is still on its way, what is shown is not this one's.
+    if (!node || id !== this.#shown) return
     if (node.pinned !== undefined) this.actions.unpin(id)
     else if (!this.#gave()) return this.editPin()
     else {
       const text = await this.#output()
-      if (text === null || id !== this.board.current) return
+      if (text === null || id !== this.#shown) return
       this.#pinText(id, text)
     }
     this.show({ again: true })
@@ -269,8 +280,10 @@ export class Bench {
     const form = document.getElementById('pin-form')
     if (form && !open) form.hidden = true
     if (!form || !open) return
+    // What is being written stays.
+    if (!form.hidden) return document.getElementById('pin-text').focus()
     const text = this.#gave() ? await this.#output() : '{}'
-    if (text === null || !form.isConnected) return
+    if (text === null || !form.isConnected || !form.hidden) return
     const box = this.#openPin(text)
     box.focus()
     box.setSelectionRange(0, 0)
@@ -287,8 +300,9 @@ export class Bench {
 
   /** All of what the shown node gave, as text. */
   async #output() {
+    const { node } = this.panel.querySelector('.bench').dataset
     await this.store.flush()
-    return this.#text('output')
+    return this.#shown === node ? this.#text('output') : null
   }
 
   /** A part of what is shown that the bench was brought without; null, and said, where it does not come. */
@@ -296,12 +310,14 @@ export class Bench {
     const { node, path, run } = this.panel.querySelector('.bench').dataset
     const response = await ask(`/workflows/${this.store.id}/${part}?${new URLSearchParams({ node, path, run, ...query })}`)
     if (response?.ok) return response.text()
-    toast(say('noServer'))
+    toast((await response?.json().catch(() => null))?.detail ?? say('noServer'))
     return null
   }
 
   savePin() {
-    if (this.#pinText(this.board.current, document.getElementById('pin-text').value)) this.show({ again: true })
+    if (!this.#pinText(this.#shown, document.getElementById('pin-text').value)) return
+    document.getElementById('pin-form').hidden = true
+    this.show({ again: true })
   }
 
   #pinText(id, text) {

@@ -16,23 +16,34 @@ export class Branches {
 
   forget() { this.#open.clear() }
 
-  restore(part = this.panel) {
-    for (const branch of all(part)) branch.open = this.#open.get(branch.dataset.at) ?? branch.open
+  /** Open again what was open. Whether rows have come for it, when all have. */
+  async restore(part = this.panel) {
+    const opened = []
+    for (const branch of all(part)) {
+      branch.open = this.#open.get(branch.dataset.at) ?? branch.open
+      if (isDue(branch)) opened.push(this.#fill(branch))
+    }
+    await Promise.all(opened)
+    return opened.length > 0
   }
 
-  async #toggled(branch) {
-    if (!branch.open || branch.dataset.later === undefined) return undefined
+  #toggled(branch) {
+    if (isDue(branch)) this.#fill(branch)
+  }
+
+  async #fill(branch) {
     delete branch.dataset.later
     const rows = await this.bring(branch.dataset.at)
-    if (!branch.isConnected) return undefined
-    if (rows !== null) {
-      branch.insertAdjacentHTML('beforeend', rows)
-      return this.restore(branch)
+    if (!branch.isConnected) return
+    if (rows === null) {
+      branch.dataset.later = ''
+      branch.open = false
+      return
     }
-    branch.dataset.later = ''
-    branch.open = false
-    return undefined
+    branch.insertAdjacentHTML('beforeend', rows)
+    await this.restore(branch)
   }
 }
 
 const all = (part) => part.querySelectorAll('details[data-at]')
+const isDue = (branch) => branch.open && branch.dataset.later !== undefined

@@ -4,7 +4,7 @@ import { openTab } from '../bench.js'
 import { spotBelow, spotIn, takers } from './bodies.js'
 import { listenToConnect, openConnect } from './connect.js'
 import { Finder } from './finder.js'
-import { refusal } from './rules.js'
+import { behindNode, refusal } from './rules.js'
 import { toast } from './toasts.js'
 import { called, clock, say } from '../words.js'
 
@@ -142,12 +142,8 @@ export function makeCommands({ store, board, view, actions, bench, palette, note
   return commands
 
   function behindSelection() {
-    const from = board.current
-    const box = board.boxes.get(from)
-    if (!box?.ports.length) return {}
-    const free = box.ports.find((port) => !board.links().some((edge) => edge.from === from && edge.port === port))
-    const port = box.tray ? 'done' : free ?? box.ports[0]
-    return { from, port, near: board.element(from) }
+    const behind = behindNode(board, board.current)
+    return behind ? { ...behind, near: board.element(behind.from) } : {}
   }
 
   /** All that can come behind the chosen node, by port: for hands that cannot draw a line. */

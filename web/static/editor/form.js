@@ -106,6 +106,8 @@ export class Form {
     if (JSON.stringify(at(own, path)) === JSON.stringify(read.value)) return
     const whole = read.value === undefined ? { kind: 'unset', node, path } : { kind: 'set', node, path, value: read.value }
     const operations = (field.dataset.as === 'key_value' && byKey(node, path, before, read.value)) || [whole]
+    // One key beside a number that the browser has rounded is kept by itself; all of them would change it.
+    if (operations[0] === whole && !isJson(JSON.stringify(read.value ?? null))) return this.#tell(field.closest('[data-field]'), say('roundedBeside'))
     const label = field.closest('[data-field]')?.querySelector('.f-l')?.firstChild?.textContent ?? path
     this.actions.change(say('set', label), operations.map((each) => ({ ...each, base })), { merge: operations.map((each) => `${node}.${each.path}`).join(' ') })
   }
@@ -242,6 +244,16 @@ function asExpression(text) {
   return `{{ ${value} }}`
 }
 
+function isRoughJson(value) {
+  try {
+    JSON.parse(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Whether it is JSON that a browser can hold. */
 function isJson(value) {
   try {
     parse(value)
@@ -253,6 +265,15 @@ function isJson(value) {
 
 /** What a field's controls say: {value} (undefined: the field is left out) or {error}. */
 export function readField(field) {
+  try {
+    return valueOf(field)
+  } catch (error) {
+    if (error instanceof RangeError) return { error: error.message }
+    throw error
+  }
+}
+
+function valueOf(field) {
   const { as } = field.dataset
   if (as === 'list') return { value: rowsOf(field).map((row) => entryOf(row)) }
   if (as === 'key_value') return keyed(field)
@@ -288,8 +309,12 @@ function entryOf(row) {
 
 /** Of an entry that nobody has touched, “007” or “true” is the text that it was. */
 function readEntry(control) {
-  if ('text' in control.dataset && control.value === control.defaultValue) return control.value
-  const read = READ[control.dataset.as](control.value, control)
+  const { as } = control.dataset
+  const untouched = control.value === control.defaultValue
+  if (untouched && 'text' in control.dataset) return control.value
+  // As the document in the browser has it, so that it is seen to be unchanged.
+  if (untouched && as === 'loose') return isRoughJson(control.value) ? JSON.parse(control.value) : control.value
+  const read = READ[as](control.value, control)
   // What cannot be read is the server's to judge, as the text that it is.
   return read.error ? control.value : read.value
 }
@@ -307,6 +332,12 @@ function numeric(text) {
   }
 }
 
+/** What is typed as JSON, else the text; a number that cannot be held stays text. Throws RangeError for one inside. */
+function literal(text) {
+  if (!isRoughJson(text)) return text
+  return NUMBER.test(text.trim()) && !isJson(text) ? text : parse(text)
+}
+
 const READ = {
   tags(text) {
     const tags = [...new Set(text.split(',').map((tag) => tag.trim()).filter(Boolean))]
@@ -317,8 +348,8 @@ const READ = {
   switch: (on) => ({ value: on ? true : undefined }),
   number: numeric,
   duration: numeric,
-  expression: (text) => (text.trim() === '' ? { value: undefined } : { value: isJson(text.trim()) ? parse(text) : text }),
-  loose: (text) => ({ value: (NUMBER.test(text.trim()) || /^(true|false|null|[[{].*[\]}])$/s.test(text.trim())) && isJson(text.trim()) ? parse(text) : text }),
+  expression: (text) => ({ value: text.trim() === '' ? undefined : literal(text) }),
+  loose: (text) => ({ value: NUMBER.test(text.trim()) || /^(true|false|null|[[{].*[\]}])$/s.test(text.trim()) ? literal(text) : text }),
   json(text) {
     const plain = text.trim()
     if (!plain) return { value: undefined }

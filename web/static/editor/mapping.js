@@ -1,4 +1,5 @@
 // A value of the bench that is dropped on the empty canvas: what can be done with it is offered, already set up.
+import { behindNode } from './rules.js'
 import { nodeOf, portOf, sourceOf } from './document.js'
 
 const VALUE = 'application/x-flowfuse-path'
@@ -13,32 +14,34 @@ const OFFERED = {
 /** Listen to values that are dragged over the canvas. */
 export function listenToMapping(store, board, view, palette, bench) {
   const { canvas } = board
+  const taken = (event) => event.target.closest('.node-card, .sticky, textarea') !== null
   canvas.addEventListener('dragover', (event) => {
-    if (event.dataTransfer.types.includes(VALUE) && !store.readonly) event.preventDefault()
+    if (event.dataTransfer.types.includes(VALUE) && !store.readonly && !taken(event)) event.preventDefault()
   })
   canvas.addEventListener('drop', (event) => {
     const path = event.dataTransfer.getData(VALUE)
-    const shown = path && !event.target.closest('.node-card') && nodeOf(store.doc, bench.shown)
-    if (!shown) return
+    const behind = path && !taken(event) && behindNode(board, bench.shown)
+    const there = behind && afterwards(store.doc, bench.shown, path)
+    if (!there) return
     event.preventDefault()
-    const entry = palette.entry(shown.type)
-    const port = entry?.loop ? 'done' : entry?.ports[0]
-    if (!port) return
     const { x, y } = view.toWorld(event)
-    const value = `{{ ${afterwards(store.doc, shown.id, path)} }}`
+    const value = `{{ ${there} }}`
     const name = path.match(/([A-Za-z_]\w*)\W*$/)?.[1] ?? 'value'
     const configs = Object.fromEntries(Object.entries(OFFERED).map(([type, config]) => [type, config(value, name)]))
-    palette.open({ from: shown.id, port, at: { x: x - 92, y: y - 34 }, client: event, configs })
+    palette.open({ ...behind, at: { x: x - 92, y: y - 34 }, client: event, configs })
   })
 }
 
-/** The same value as a node behind that one says it: its input is no longer the one that came in here. */
+/** The same value as a node behind that one says it, since its input is not what came in here; empty where it cannot. */
 function afterwards(doc, id, path) {
   if (!/^input\b/.test(path)) return path
   const into = doc.edges.filter(({ to }) => to === id)
-  if (into.length !== 1) return path.replace(/^input\./, 'nodes.')
+  if (!into.length) return path.replace(/^input/, 'trigger')
   const [edge] = into
-  return path.replace(/^input/, portOf(edge) === 'item' && isLoop(doc, sourceOf(edge)) ? 'item' : `nodes.${sourceOf(edge)}`)
+  if (into.length === 1) return path.replace(/^input/, portOf(edge) === 'item' && isLoop(doc, sourceOf(edge)) ? 'item' : `nodes.${sourceOf(edge)}`)
+  // Of several nodes the input has the values by the nodes' names, unless only one of them has come.
+  const source = /^input\.(\w+)/.exec(path)?.[1]
+  return into.some((each) => sourceOf(each) === source) ? path.replace(/^input\./, 'nodes.') : ''
 }
 
 const isLoop = (doc, id) => nodeOf(doc, id)?.type.startsWith('loop.')

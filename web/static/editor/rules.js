@@ -56,3 +56,11 @@ function grouped(edges, keyOf) {
   }
   return groups
 }
+
+/** Where a new node hangs that comes behind that one: at its free port, of a loop behind all of it; null where it has none. */
+export function behindNode(board, from) {
+  const box = board.boxes.get(from)
+  if (!box?.ports.length) return null
+  const free = box.ports.find((port) => !board.links().some((edge) => edge.from === from && edge.port === port))
+  return { from, port: box.tray ? 'done' : free ?? box.ports[0] }
+}

@@ -15,6 +15,7 @@ export class Runs {
   #states
   #timer
   #number = 0
+  #bringing
 
   constructor(store, board, bench) {
     Object.assign(this, { store, board, bench })
@@ -57,23 +58,34 @@ export class Runs {
 
   /** Put the input of an earlier run into the field. */
   async takeInput(number) {
+    const { from: before } = this.text.dataset
     this.text.dataset.from = number
-    if (!await this.#bringInput()) return
+    if (!await this.#bringInput()) {
+      if (this.text.dataset.from !== number) return
+      if (before === undefined) delete this.text.dataset.from
+      else this.text.dataset.from = before
+      return
+    }
     this.#tell('')
     const with_ = document.getElementById('run-sub')
     if (with_) with_.textContent = say('inputOfRun', String(number))
   }
 
-  /** A large input comes into its field when it is wanted. Whether it is there. */
-  async #bringInput() {
+  /** A large input comes into its field when it is wanted. Whether it is there, and is still the one that is wanted. */
+  #bringInput() {
     const { from } = this.text.dataset
     if (from === undefined) return true
+    if (this.#bringing?.from !== from) this.#bringing = { from, there: this.#bring(from).finally(() => { this.#bringing = undefined }) }
+    return this.#bringing.there
+  }
+
+  async #bring(from) {
     const response = await ask(`/workflows/${this.store.id}/input?from=${from}`)
     const text = response?.ok ? await response.text() : null
     // What was typed or chosen meanwhile stands.
-    if (this.text.dataset.from !== from) return true
+    if (this.text.dataset.from !== from) return false
     if (text === null) {
-      toast(say('noServer'))
+      toast((await response?.json().catch(() => null))?.detail ?? say('noServer'))
       return false
     }
     delete this.text.dataset.from
