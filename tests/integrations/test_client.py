@@ -321,7 +321,7 @@ async def test_encodings(peers: Peers, encoding: str, raw: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "raw"),
-    [("gzip", b"no gzip"), ("gzip", gzip.compress(b"abc")[:-4]), ("br", b"x"), ("gzip, gzip", b"x")],
+    [("gzip", b"no gzip"), ("gzip", gzip.compress(b"abc", mtime=0)[:-4]), ("br", b"x"), ("gzip, gzip", b"x")],
 )
 async def test_encodings_that_lie(peers: Peers, encoding: str, raw: bytes) -> None:
     port = await peers.open(lambda request: ok(raw, f"content-encoding: {encoding}"))
