@@ -101,13 +101,16 @@ export class Form {
     if (!own) return
     const { path } = field.dataset
     const read = readField(field)
-    if (read.error) this.#unread.set(`${node}.${path}`, read.error)
-    if (read.error) return this.#tell(field.closest('[data-field]'), read.error)
+    const refuse = (words) => {
+      this.#unread.set(`${node}.${path}`, words)
+      this.#tell(field.closest('[data-field]'), words)
+    }
+    if (read.error) return refuse(read.error)
     if (JSON.stringify(at(own, path)) === JSON.stringify(read.value)) return
     const whole = read.value === undefined ? { kind: 'unset', node, path } : { kind: 'set', node, path, value: read.value }
     const operations = (field.dataset.as === 'key_value' && byKey(node, path, before, read.value)) || [whole]
     // One key beside a number that the browser has rounded is kept by itself; all of them would change it.
-    if (operations[0] === whole && !isJson(JSON.stringify(read.value ?? null))) return this.#tell(field.closest('[data-field]'), say('roundedBeside'))
+    if (operations[0] === whole && !isJson(JSON.stringify(read.value ?? null))) return refuse(say('roundedBeside'))
     const label = field.closest('[data-field]')?.querySelector('.f-l')?.firstChild?.textContent ?? path
     this.actions.change(say('set', label), operations.map((each) => ({ ...each, base })), { merge: operations.map((each) => `${node}.${each.path}`).join(' ') })
   }
