@@ -432,7 +432,10 @@ def create_app(
 
         oidc = config.oidc
         trail = AuditTrail(engine.audit, auth, engine.clock.now_us)
-        services["rooms"], services["run_reader"] = Rooms(engine.bus), RunReader(engine.history)
+        services["rooms"], services["run_reader"] = (
+            Rooms(engine.bus),
+            RunReader(engine.executions, engine.history),
+        )
         services["auth"], services["gate"], services["trail"] = auth, gate, trail
         services["sso"] = _single_sign_on(config, engine)
         services["newcomers"] = Newcomers(oidc.role, tuple(oidc.domains), config.public_url)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple
 
-import msgspec
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import UNSET, Struct
 
-from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import Draft, WorkflowRepository
 from flowfuse.engine.drafts import webhooks_of
 from flowfuse.engine.graph import Graph
@@ -19,9 +17,9 @@ from flowfuse.errors import NotFound
 from flowfuse.integrations.vault import CredentialVault
 from flowfuse.model import Node, Value
 from flowfuse.node import Catalogue
-from flowfuse.pages.api.body import answer
+from flowfuse.pages.api.body import answer, to_edit
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.editor import ONE, placed_node, shown_detail
+from flowfuse.pages.editor import ONE, placed_node
 from flowfuse.pages.form import form_of
 from flowfuse.pages.guards import signed_in, workspace_of
 from flowfuse.pages.page import language_of, page
@@ -64,7 +62,6 @@ async def bench(
     workflow: FromPath[str],
     drawings: NamedDependency[Drawings],
     catalogue: NamedDependency[Catalogue],
-    executions: NamedDependency[ExecutionRepository],
     run_reader: NamedDependency[RunReader],
     vault: NamedDependency[CredentialVault],
 ) -> Response[bytes]:
@@ -74,7 +71,7 @@ async def bench(
     draft = drawing.draft
     placed = placed_node(draft, query.get("node", ""))
     graph = Graph(draft.document, catalogue)
-    detail = await shown_detail(workspace, draft, query.get("run", ""), executions, run_reader)
+    detail = await run_reader.shown(workspace, draft, query.get("run", ""))
     known = sample(graph, placed, detail, query.get("path", ""))
     node_type = catalogue.find(placed.type, placed.version)
     view = drawing.graph.node(placed.id)
@@ -107,16 +104,13 @@ async def output(
     workflow: FromPath[str],
     workflows: NamedDependency[WorkflowRepository],
     catalogue: NamedDependency[Catalogue],
-    executions: NamedDependency[ExecutionRepository],
     run_reader: NamedDependency[RunReader],
 ) -> Response[bytes]:
     """All of what a node gave, or is pinned to, as JSON to be edited: the bench shows only its beginning."""
-    shown = await _shown(request, workflow, workflows, catalogue, executions, run_reader)
+    shown = await _shown(request, workflow, workflows, catalogue, run_reader)
     if not shown.output_known:
         raise NotFound(what="output", id=request.query_params.get("node", ""))
-    encoded = msgspec.json.encode(shown.output)
-    text = await asyncio.to_thread(msgspec.json.format, encoded, indent=2)
-    return Response(text, media_type="application/json")
+    return await to_edit(shown.output)
 
 
 @get(f"{ONE}/rows", guards=[signed_in])
@@ -125,11 +119,10 @@ async def rows(
     workflow: FromPath[str],
     workflows: NamedDependency[WorkflowRepository],
     catalogue: NamedDependency[Catalogue],
-    executions: NamedDependency[ExecutionRepository],
     run_reader: NamedDependency[RunReader],
 ) -> Response[str]:
     """What lies in a value of the bench `at` a path, for a branch that is opened."""
-    shown = await _shown(request, workflow, workflows, catalogue, executions, run_reader)
+    shown = await _shown(request, workflow, workflows, catalogue, run_reader)
     at = request.query_params.get("at", "")
     known = [(name, value) for name, value, _ in shown.roots]
     known += [(OUTPUT, shown.output)] if shown.output_known else []
@@ -153,14 +146,13 @@ async def _shown(
     workflow: str,
     workflows: WorkflowRepository,
     catalogue: Catalogue,
-    executions: ExecutionRepository,
     run_reader: RunReader,
 ) -> _Data:
     """The data of the node, run and round that the query names."""
     workspace, query = workspace_of(request), request.query_params
     draft = await workflows.get(workspace, workflow)
     placed = placed_node(draft, query.get("node", ""))
-    detail = await shown_detail(workspace, draft, query.get("run", ""), executions, run_reader)
+    detail = await run_reader.shown(workspace, draft, query.get("run", ""))
     return _data(placed, sample(Graph(draft.document, catalogue), placed, detail, query.get("path", "")))
 
 

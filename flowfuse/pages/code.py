@@ -11,14 +11,12 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from flowfuse.clock import Clock
-from flowfuse.data.executions import ExecutionRepository
 from flowfuse.engine.graph import Graph
 from flowfuse.errors import CodeError, NodeFailed, NodeTimeout, NotFound
 from flowfuse.model import Node, Value, seconds
 from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
 from flowfuse.pages.drawing import Drawings
-from flowfuse.pages.editor import shown_detail
 from flowfuse.pages.guards import needs, workspace_of
 from flowfuse.pages.page import language_of
 from flowfuse.pages.run_reader import RunReader
@@ -59,7 +57,6 @@ async def try_code(
     workflow: FromPath[str],
     drawings: NamedDependency[Drawings],
     catalogue: NamedDependency[Catalogue],
-    executions: NamedDependency[ExecutionRepository],
     run_reader: NamedDependency[RunReader],
     runner: NamedDependency[CodeRunner],
     clock: NamedDependency[Clock],
@@ -69,7 +66,7 @@ async def try_code(
     workspace = workspace_of(request)
     drawing = await drawings.current(workspace, workflow, language_of(request))
     node = _placed(drawing.draft.document.nodes, asked.node)
-    detail = await shown_detail(workspace, drawing.draft, str(asked.run or ""), executions, run_reader)
+    detail = await run_reader.shown(workspace, drawing.draft, str(asked.run or ""))
     graph = Graph(drawing.draft.document, catalogue)
     known = sample(graph, node, detail, asked.path)
     given, missing = await asyncio.to_thread(inputs_of, graph, node, known, clock.now_us())

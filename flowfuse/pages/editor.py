@@ -18,10 +18,10 @@ from flowfuse.engine.graph import Graph
 from flowfuse.engine.history import History
 from flowfuse.errors import NotFound
 from flowfuse.expression import library
-from flowfuse.model import ExecutionDetail, Node, Workflow, WorkflowSummary
+from flowfuse.model import Node, Workflow, WorkflowSummary
 from flowfuse.node import Catalogue
 from flowfuse.pages.addresses import whole_number
-from flowfuse.pages.api.body import answer, number, read_json
+from flowfuse.pages.api.body import answer, number, read_json, to_edit
 from flowfuse.pages.drawing import Drawings
 from flowfuse.pages.guards import identity_of, needs, signed_in, workspace_of
 from flowfuse.pages.language import say
@@ -50,8 +50,6 @@ KINDS = (
 """The kinds of credentials in words, with the fields of their secret halves."""
 INPUT_JSON = 200_000
 """Characters of an input that the page brings with it."""
-LOOKED_BACK = 20
-"""Runs among which the last whole one is looked for."""
 Asked = Request[Any, Any, Any]
 
 
@@ -70,14 +68,13 @@ async def editor_page(
     request: Asked,
     workflow: FromPath[str],
     drawings: NamedDependency[Drawings],
-    executions: NamedDependency[ExecutionRepository],
     run_reader: NamedDependency[RunReader],
     catalogue: NamedDependency[Catalogue],
 ) -> Response[str]:
     """A workflow's draft, to be edited."""
     language = language_of(request)
     drawing = await drawings.current(workspace_of(request), workflow, language)
-    input_text, input_from = await _last_input(request, drawing.draft, executions, run_reader)
+    input_text, input_from = await _last_input(request, drawing.draft, run_reader)
     return page(
         request,
         "editor.html",
@@ -108,9 +105,7 @@ async def input_of_run(
     if number is None:
         raise NotFound(what="run", id=request.query_params.get("from", ""))
     execution = await executions.by_number(workspace, workflow, number)
-    encoded = msgspec.json.encode(await history.given(workspace, execution.id))
-    text = await asyncio.to_thread(msgspec.json.format, encoded, indent=2)
-    return Response(text, media_type="application/json")
+    return await to_edit(await history.given(workspace, execution.id))
 
 
 @get(f"{ONE}/delta", guards=[signed_in])
@@ -174,7 +169,6 @@ async def preview_field(
     workflow: FromPath[str],
     workflows: NamedDependency[WorkflowRepository],
     catalogue: NamedDependency[Catalogue],
-    executions: NamedDependency[ExecutionRepository],
     run_reader: NamedDependency[RunReader],
     clock: NamedDependency[Clock],
 ) -> Response[bytes]:
@@ -187,7 +181,7 @@ async def preview_field(
     if node_type is None or asked.field not in {field.name for field in node_type.fields}:
         raise NotFound(what="field", id=asked.field)
     graph = Graph(draft.document, catalogue)
-    detail = await shown_detail(workspace, draft, str(asked.run or ""), executions, run_reader)
+    detail = await run_reader.shown(workspace, draft, str(asked.run or ""))
     known = sample(graph, placed, detail, asked.path)
     found = await asyncio.to_thread(
         preview, graph, placed, node_type, asked.field, asked.value, known, clock.now_us()
@@ -248,43 +242,14 @@ def placed_node(draft: Draft, node: str) -> Node:
     return found
 
 
-async def shown_detail(
-    workspace: str, draft: Draft, run: str, executions: ExecutionRepository, reader: RunReader
-) -> ExecutionDetail | None:
-    """The run whose data is shown: the named one, else the last whole one; None where there is none.
-
-    Of what a run of a part has left out, the last whole run has the data.
-    """
-    name, nodes = draft.summary.id, {node.id for node in draft.document.nodes}
-    wanted = whole_number(run)
-    chosen = await executions.by_number(workspace, name, wanted) if wanted is not None else None
-    part = await reader.detail(workspace, chosen) if chosen is not None else None
-    if part is not None and part.execution.trigger in nodes:
-        return part
-    found = await executions.list(workspace, workflow=name, limit=LOOKED_BACK)
-    last = next((each for each in found if each.trigger in nodes), None)
-    whole = await reader.detail(workspace, last) if last is not None else None
-    return merged(part, whole) if part is not None and whole is not None else part or whole
-
-
-def merged(part: ExecutionDetail, whole: ExecutionDetail) -> ExecutionDetail:
-    """A part's run, with what it has left out as it was in a whole run."""
-    ran = [run for run in part.nodes if run.state != "skipped"]
-    there = {(run.node, run.path) for run in ran}
-    kept = [run for run in whole.nodes if (run.node, run.path) not in there]
-    return msgspec.structs.replace(part, input=whole.input, nodes=[*kept, *ran])
-
-
-async def _last_input(
-    request: Asked, draft: Draft, executions: ExecutionRepository, run_reader: RunReader
-) -> tuple[str, int | None]:
+async def _last_input(request: Asked, draft: Draft, run_reader: RunReader) -> tuple[str, int | None]:
     """What the input field starts with: the input of the named run, else of the last, else nothing yet.
 
     Of a large one only the run's number: it is brought when it is needed.
     """
     try:
         run = request.query_params.get("from", "")
-        detail = await shown_detail(workspace_of(request), draft, run, executions, run_reader)
+        detail = await run_reader.shown(workspace_of(request), draft, run)
     except NotFound:
         detail = None
     if detail is None or detail.input is None:
@@ -293,6 +258,6 @@ async def _last_input(
     if text is not None:
         return text, None
     # A run of a part is shown with the input of the last whole one.
-    whole = await shown_detail(workspace_of(request), draft, "", executions, run_reader)
+    whole = await run_reader.shown(workspace_of(request), draft, "")
     own = detail.execution.trigger in {node.id for node in draft.document.nodes}
     return "", (detail if own or whole is None else whole).execution.number

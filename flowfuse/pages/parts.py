@@ -14,7 +14,6 @@ from litestar.params import FromPath
 from msgspec import Struct
 
 from flowfuse import document
-from flowfuse.data.executions import ExecutionRepository
 from flowfuse.data.workflows import WorkflowRepository
 from flowfuse.engine.drafts import Drafts, outcome
 from flowfuse.engine.graph import Graph
@@ -23,7 +22,6 @@ from flowfuse.errors import NotFound, RequestInvalid
 from flowfuse.model import Value
 from flowfuse.node import Catalogue
 from flowfuse.pages.api.body import answer, read_json
-from flowfuse.pages.editor import shown_detail
 from flowfuse.pages.guards import needs, workspace_of
 from flowfuse.pages.run_reader import RunReader
 from flowfuse.pages.sample import sample
@@ -48,7 +46,6 @@ async def run_part_of(
     workflows: NamedDependency[WorkflowRepository],
     drafts: NamedDependency[Drafts],
     catalogue: NamedDependency[Catalogue],
-    executions: NamedDependency[ExecutionRepository],
     run_reader: NamedDependency[RunReader],
 ) -> Response[bytes]:
     """Start a part of the draft by hand: a node alone, all up to it, or all from it on."""
@@ -60,7 +57,7 @@ async def run_part_of(
     if placed is None:
         raise NotFound(what="node", id=asked.node)
     run = str(asked.run) if asked.run is not None else ""
-    detail = await shown_detail(workspace, draft, run, executions, run_reader)
+    detail = await run_reader.shown(workspace, draft, run)
     known = sample(graph, placed, detail, asked.path)
     rounds = {loop: values.get("item") for loop, values in known.loops.items()}
     part = part_of(graph, asked.node, asked.kind, known.nodes, rounds)

@@ -43,7 +43,7 @@ def ran(server: LocalServer) -> str:
 
 def test_what_has_ended_is_read_once_and_forgotten_for_others(server: LocalServer) -> None:
     assert server.api("POST", "/workflows", QUICK).status == 201
-    reader = RunReader(server.app.engine.history)
+    reader = RunReader(server.app.engine.executions, server.app.engine.history)
     runs = [ran(server) for _ in range(KEPT + 1)]
     first = read(server, reader, runs[0])
     assert first.input == {"a": 1}
@@ -55,14 +55,14 @@ def test_what_has_ended_is_read_once_and_forgotten_for_others(server: LocalServe
 
 def test_what_is_too_large_is_not_held(server: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_reader, "KEPT_BYTES", 5)
-    reader = RunReader(server.app.engine.history)
+    reader = RunReader(server.app.engine.executions, server.app.engine.history)
     id = ran(server)
     assert read(server, reader, id) is not read(server, reader, id)
 
 
 def test_what_goes_on_is_read_as_it_stands(server: LocalServer) -> None:
     assert server.api("POST", "/workflows", FLOW).status == 201
-    reader = RunReader(server.app.engine.history)
+    reader = RunReader(server.app.engine.executions, server.app.engine.history)
     id = server.api("POST", "/workflows/read/run", {"input": None, "wait": 0}).json["id"]
     until(lambda: [run.state for run in read(server, reader, id).nodes] == ["done", "approving"])
     decision = {"node": "ask", "decision": "approved"}

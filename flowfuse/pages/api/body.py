@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import msgspec
@@ -47,6 +48,12 @@ def if_match(request: Request[Any, Any, Any]) -> int:
     if found is None:
         raise RequestInvalid(field="If-Match", reason=f"“{text[:40]}” is no ETag of a draft")
     return found
+
+
+async def to_edit(value: Any) -> Response[bytes]:
+    """A whole value as indented JSON, for a field in which it is edited."""
+    text = await asyncio.to_thread(msgspec.json.format, msgspec.json.encode(value), indent=2)
+    return Response(text, media_type="application/json")
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> Response[bytes]:
